@@ -1,0 +1,40 @@
+"""Why a build, or the reading of an image, was refused.
+
+    BuildError
+    ├── SpecError            the application named on the command line
+    ├── SyntaxFault          a file of the application does not compile
+    ├── ModuleMissing        an import that nothing provides
+    ├── ObjectError          a shared object that cannot be in an image
+    ├── OutputError          the image could not be written
+    └── Malformed            an image, or a part of one, that is not as decision 0001 says
+"""
+
+from __future__ import annotations
+
+
+class BuildError(Exception):
+    """The message is one sentence that a person can act on."""
+
+
+class SpecError(BuildError):
+    pass
+
+
+class SyntaxFault(BuildError):
+    pass
+
+
+class ModuleMissing(BuildError):
+    pass
+
+
+class ObjectError(BuildError):
+    pass
+
+
+class OutputError(BuildError):
+    pass
+
+
+class Malformed(BuildError):
+    pass

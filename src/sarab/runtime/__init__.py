@@ -1,0 +1,1 @@
+"""What runs inside an image before the application does. Imports nothing but what CPython has loaded at start."""
