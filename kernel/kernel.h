@@ -25,7 +25,7 @@
 #define ROUND_DOWN(x, n) ((x) & ~((uint64_t)(n) - 1))
 #define ROUND_UP(x, n) ROUND_DOWN((x) + (uint64_t)(n) - 1, n)
 #define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 #define NANOSECONDS 1000000000ull
 #define FOREVER INT64_MAX /* a deadline that never comes */
@@ -100,7 +100,8 @@ size_t console_read(char *to, size_t size);		 /* what has come in; 0: nothing ye
 bool console_input_pending(void);
 void kprintf(const char *format, ...) PRINTF_LIKE(1, 2); /* one line, "sarab: " before it and a newline after it */
 void control_line(const char *format, ...) PRINTF_LIKE(1, 2);
-void mark(const char *name); /* a boot mark on the control channel, if asked for */
+void mark_at(const char *name, int64_t time);
+void mark(const char *name); /* now: a boot mark on the control channel, if asked for */
 
 _Noreturn void panic(const char *format, ...) PRINTF_LIKE(1, 2); /* the kernel's own mistake, or no way on: report, status 255 */
 _Noreturn void machine_stop(int status);			 /* the end; see decision 0002 */
@@ -125,6 +126,12 @@ void release(void *object); /* NULL is allowed */
 /* Strict commit accounting: what the application may write to must be there. charge() is false when it is not. In pages. */
 bool memory_charge(uint64_t pages);
 void memory_uncharge(uint64_t pages);
+uint64_t memory_available_pages(void); /* what can still be charged */
+/* For frames that no mapping charges for (/tmp's): a zeroed one if one is left that nobody was promised, else 0; and its return. */
+uint64_t commit_take_uncharged(void);
+void commit_give_back(uint64_t frame, bool charged);
+/* Decision 0003: from now on no new executable mapping at all. */
+void memory_seal(void);
 
 /* ---- memory: the application's address space ----------------------------------------------------------------------------------- */
 

@@ -1,0 +1,180 @@
+/* The console and the control channel (decision 0002): the debug console where the machine has one, else the 16550. */
+#include "cpu/cpu.h"
+#include "cpu/machine.h"
+
+#define DEBUG_CONSOLE 0xe9
+#define CONTROL 0xea
+#define CONTROL_PRESENT 0x5a
+#define SERIAL 0x3f8
+#define SERIAL_LINE 4
+#define IER 1
+#define FCR 2
+#define LCR 3
+#define MCR 4
+#define LSR 5
+#define SCRATCH 7
+#define LSR_DATA 0x01
+#define LSR_TRANSMIT_EMPTY 0x20
+#define TRANSMIT_PATIENCE 100000 /* polls; a console that takes nothing must not stop the guest */
+
+static bool debug_console, control, serial;
+static bool at_line_start = true;
+
+static uint8_t input[4096];
+static size_t input_first, input_count;
+
+static void port_write(uint16_t port, const char *bytes, size_t length)
+{
+	__asm__ volatile("rep outsb" : "+S"(bytes), "+c"(length) : "d"(port) : "memory");
+}
+
+void console_init(void)
+{
+	debug_console = in8(DEBUG_CONSOLE) == DEBUG_CONSOLE;
+	control = in8(CONTROL) == CONTROL_PRESENT;
+	out8(SERIAL + SCRATCH, 0xa5);
+	serial = in8(SERIAL + SCRATCH) == 0xa5;
+	if (!serial)
+		return;
+	out8(SERIAL + IER, 0);
+	out8(SERIAL + LCR, 0x80); /* 115200 baud, 8N1 */
+	out8(SERIAL, 1);
+	out8(SERIAL + 1, 0);
+	out8(SERIAL + LCR, 3);
+	out8(SERIAL + FCR, 0x01); /* FIFO on; what was typed while the machine started stays */
+	out8(SERIAL + MCR, 0x0b);
+}
+
+static void serial_write(const char *bytes, size_t length)
+{
+	static bool stalled; /* patience was lost: drop until the transmitter is free again */
+	for (size_t i = 0; i < length; i++) {
+		unsigned patience = stalled ? 1 : TRANSMIT_PATIENCE;
+		while (patience > 0 && (in8(SERIAL + LSR) & LSR_TRANSMIT_EMPTY) == 0)
+			patience--;
+		stalled = patience == 0;
+		if (!stalled)
+			out8(SERIAL, (uint8_t)bytes[i]);
+	}
+}
+
+void console_write(const char *bytes, size_t length)
+{
+	if (length == 0)
+		return;
+	at_line_start = bytes[length - 1] == '\n';
+	if (debug_console)
+		port_write(DEBUG_CONSOLE, bytes, length);
+	else if (serial)
+		serial_write(bytes, length);
+}
+
+static void print_line(const char *format, va_list arguments)
+{
+	char line[1024];
+	int length = vsnprintf(line, sizeof line, format, arguments);
+	if (!at_line_start)
+		console_write("\n", 1);
+	console_write("sarab: ", 7);
+	console_write(line, MIN((size_t)length, sizeof line - 1));
+	console_write("\n", 1);
+}
+
+void kprintf(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	print_line(format, arguments);
+	va_end(arguments);
+}
+
+void control_line(const char *format, ...)
+{
+	if (!control)
+		return;
+	char line[256];
+	va_list arguments;
+	va_start(arguments, format);
+	int length = vsnprintf(line, sizeof line - 1, format, arguments);
+	va_end(arguments);
+	size_t end = MIN((size_t)length, sizeof line - 2);
+	line[end] = '\n';
+	port_write(CONTROL, line, end + 1);
+}
+
+void mark_at(const char *name, int64_t time)
+{
+	if (options.marks)
+		control_line("mark %.64s %ld", name, time);
+}
+
+void mark(const char *name)
+{
+	mark_at(name, time_monotonic());
+}
+
+/* ---- input --------------------------------------------------------------------------------------------------------------------- */
+
+static void receive(void *context)
+{
+	(void)context;
+	bool arrived = false;
+	while ((in8(SERIAL + LSR) & LSR_DATA) != 0) {
+		if (input_count == sizeof input) {
+			out8(SERIAL + IER, 0); /* the rest waits in the device until console_read() makes room */
+			break;
+		}
+		input[(input_first + input_count++) % sizeof input] = in8(SERIAL);
+		arrived = true;
+	}
+	if (arrived)
+		console_input_arrived();
+}
+
+void console_interrupts_on(void)
+{
+	if (serial && irq_register(SERIAL_LINE, false, receive, NULL) == 0) {
+		out8(SERIAL + IER, 1);
+		receive(NULL);
+	}
+}
+
+size_t console_read(char *to, size_t size)
+{
+	size_t n = 0;
+	for (; n < size && input_count > 0; n++, input_count--) {
+		to[n] = (char)input[input_first];
+		input_first = (input_first + 1) % sizeof input;
+	}
+	if (serial && n > 0)
+		out8(SERIAL + IER, 1);
+	return n;
+}
+
+bool console_input_pending(void)
+{
+	return input_count > 0;
+}
+
+/* ---- the kernel's own end ----------------------------------------------------------------------------------------------------------- */
+
+void panic(const char *format, ...)
+{
+	static bool again;
+	__asm__ volatile("cli");
+	if (again)
+		machine_stop(255);
+	again = true;
+	va_list arguments;
+	va_start(arguments, format);
+	print_line(format, arguments);
+	va_end(arguments);
+	const uint64_t *frame = __builtin_frame_address(0);
+	for (unsigned depth = 0; depth < 16 && frame != NULL && (uint64_t)frame >= STACKS_BASE; depth++) {
+		if (frame[1] < KERNEL_BASE)
+			break;
+		kprintf("  at %016lx", frame[1]);
+		frame = (const uint64_t *)frame[0];
+	}
+	machine_stop(255);
+}

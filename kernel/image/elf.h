@@ -1,0 +1,17 @@
+/* ELF files of the image. */
+#ifndef SARAB_ELF_H
+#define SARAB_ELF_H
+
+#include <linux/elf.h>
+
+#include "kernel.h"
+
+#define ELF_SEGMENT_LIMIT 64
+
+/* NULL when the headers can be trusted, else what is wrong: a phrase. */
+const char *elf_check(const void *file, uint64_t size);
+const Elf64_Phdr *elf_segments(const void *file);
+/* Is the range wholly within one executable, never writable, segment of this file of the image? */
+bool image_executable(uint32_t number, uint64_t offset, uint64_t length);
+
+#endif

@@ -1,0 +1,234 @@
+/* What is behind a mapping: page-table entries made on demand, copied on write, protected, moved and taken away. */
+#include <asm/signal.h>
+#include <asm/siginfo.h>
+#include <linux/mman.h>
+
+#include "memory/memory.h"
+
+#define FLUSH_ALL_FROM 32 /* pages: more invlpg than a reload of cr3 is worth */
+
+uint64_t resident_pages, page_faults;
+static uint64_t zero_frame; /* what untouched memory reads as */
+
+static uint64_t entry_flags(const struct mapping *m, uint64_t kept)
+{
+	if (m->protection == PROT_NONE)
+		return kept; /* not present, but the frame stays ours */
+	uint64_t flags = PTE_PRESENT | PTE_USER | kept;
+	if ((m->protection & PROT_EXEC) == 0)
+		flags |= PTE_NX;
+	if ((m->protection & PROT_WRITE) != 0 && (kept & PTE_OWNED || m->shared))
+		flags |= PTE_WRITE;
+	return flags;
+}
+
+/* Calls visit for each entry of [start, end) that is not empty. Returns how many were present, for the flush. */
+typedef bool (*visitor)(const struct mapping *m, uint64_t *entry, uint64_t address);
+static void visit_entries(const struct mapping *m, uint64_t start, uint64_t end, visitor visit)
+{
+	uint64_t flushes = 0;
+	uint64_t to_flush[FLUSH_ALL_FROM];
+	for (uint64_t at = start; at < end;) {
+		uint64_t *entry = user_entry(at, false);
+		uint64_t table_end = MIN(end, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
+		if (entry == NULL) {
+			at = table_end;
+			continue;
+		}
+		for (; at < table_end; at += PAGE_SIZE, entry++) {
+			if (*entry == 0 || !visit(m, entry, at))
+				continue;
+			if (flushes < FLUSH_ALL_FROM)
+				to_flush[flushes] = at;
+			flushes++;
+		}
+	}
+	if (flushes > FLUSH_ALL_FROM)
+		flush_all();
+	else
+		for (uint64_t i = 0; i < flushes; i++)
+			flush_page(to_flush[i]);
+}
+
+static bool unmap_entry(const struct mapping *m, uint64_t *entry, uint64_t address)
+{
+	(void)address;
+	uint64_t old = *entry;
+	*entry = 0;
+	if (old & PTE_OWNED) {
+		commit_give_back(old & PTE_FRAME, m->charged);
+		resident_pages--;
+	}
+	return old & PTE_PRESENT;
+}
+
+void entries_unmap(const struct mapping *m, uint64_t start, uint64_t end)
+{
+	visit_entries(m, start, end, unmap_entry);
+}
+
+static bool protect_entry(const struct mapping *m, uint64_t *entry, uint64_t address)
+{
+	(void)address;
+	uint64_t old = *entry;
+	*entry = (old & PTE_FRAME) | entry_flags(m, old & PTE_OWNED);
+	if ((*entry & (PTE_PRESENT | PTE_OWNED)) == 0)
+		*entry = 0; /* nothing of ours: found again by the next fault */
+	return old & PTE_PRESENT;
+}
+
+void entries_protect(const struct mapping *m, uint64_t start, uint64_t end)
+{
+	visit_entries(m, start, end, protect_entry);
+}
+
+void entries_move(const struct mapping *m, uint64_t from, uint64_t to, uint64_t length)
+{
+	for (uint64_t done = 0; done < length; done += PAGE_SIZE) {
+		uint64_t *old = user_entry(from + done, false);
+		if (old == NULL || *old == 0)
+			continue;
+		uint64_t *new = user_entry(to + done, true);
+		if (new != NULL)
+			*new = *old;
+		else if (*old & PTE_OWNED)
+			panic("out of memory for page tables while moving a mapping");
+		*old = 0;
+	}
+	(void)m;
+	flush_all();
+}
+
+void entries_populate(const struct mapping *m)
+{
+	if (m->object == NULL || !m->object->in_place || m->protection == PROT_NONE)
+		return;
+	uint64_t end = m->start + MIN(m->end - m->start, ROUND_UP(m->object->size, PAGE_SIZE) - MIN(m->offset, ROUND_UP(m->object->size, PAGE_SIZE)));
+	uint64_t flags = entry_flags(m, 0);
+	for (uint64_t at = m->start; at < end;) {
+		uint64_t *entry = user_entry(at, true);
+		if (entry == NULL)
+			return; /* the faults will tell */
+		uint64_t table_end = MIN(end, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
+		for (; at < table_end; at += PAGE_SIZE, entry++) {
+			int error = 0;
+			uint64_t frame = m->object->operations->frame(m->object, (m->offset + (at - m->start)) >> PAGE_SHIFT, &error);
+			if (frame == 0)
+				return;
+			*entry = frame | flags;
+		}
+	}
+}
+
+/* A frame for a page that only this mapping sees: promised before, or taken from what is left. */
+static uint64_t private_frame(const struct mapping *m)
+{
+	uint64_t frame = m->charged ? commit_take() : commit_take_uncharged();
+	if (frame != 0)
+		resident_pages++;
+	return frame;
+}
+
+static const struct fault_result resolved = {0, 0, NULL};
+static const struct fault_result out_of_memory = {SIGBUS, BUS_ADRERR, "out of memory: no frame is left for this page"};
+
+static struct fault_result fault_anonymous(const struct mapping *m, uint64_t *entry, uint64_t page, bool write)
+{
+	if (!write) {
+		if (zero_frame == 0)
+			zero_frame = frame_allocate_zeroed();
+		if (zero_frame == 0)
+			return out_of_memory;
+		*entry = zero_frame | PTE_PRESENT | PTE_USER | PTE_NX;
+		return resolved;
+	}
+	bool was_present = *entry & PTE_PRESENT; /* the zero frame */
+	uint64_t frame = private_frame(m);
+	if (frame == 0)
+		return out_of_memory;
+	*entry = frame | entry_flags(m, PTE_OWNED);
+	if (was_present)
+		flush_page(page);
+	return resolved;
+}
+
+static struct fault_result fault_object(const struct mapping *m, uint64_t *entry, uint64_t page, bool write)
+{
+	int error = 0;
+	uint64_t source = m->object->operations->frame(m->object, (m->offset + (page - m->start)) >> PAGE_SHIFT, &error);
+	if (source == 0) {
+		if (error == -ENOMEM)
+			return out_of_memory;
+		return (struct fault_result){SIGBUS, BUS_ADRERR, "past the end of the mapped file"};
+	}
+	if (m->shared || !write) {
+		*entry = source | entry_flags(m, 0);
+		return resolved;
+	}
+	bool was_present = *entry & PTE_PRESENT;
+	uint64_t frame = private_frame(m);
+	if (frame == 0)
+		return out_of_memory;
+	memcpy(direct(frame), direct(source), PAGE_SIZE);
+	*entry = frame | entry_flags(m, PTE_OWNED);
+	if (was_present)
+		flush_page(page);
+	return resolved;
+}
+
+/* Where nothing is mapped or nothing may be touched: is it the guard of a stack? */
+static bool is_guard(size_t index)
+{
+	if (index >= mapping_count())
+		return false;
+	const struct mapping *m = mapping_at(index);
+	if (m->guard)
+		return true;
+	return m->protection == PROT_NONE && m->object == NULL && index + 1 < mapping_count() && mapping_at(index + 1)->start == m->end &&
+	       mapping_at(index + 1)->uncommitted && (mapping_at(index + 1)->protection & PROT_WRITE) != 0;
+}
+
+struct fault_result fault_resolve(uint64_t address, bool write, bool execute)
+{
+	page_faults++;
+	uint64_t page = ROUND_DOWN(address, PAGE_SIZE);
+	struct mapping *m = mapping_find(address);
+	if (m == NULL || address >= USER_END) {
+		const char *what = address >= USER_END ? "an address of the kernel" : address < USER_START ? "a null pointer" : "nothing is mapped there";
+		return (struct fault_result){SIGSEGV, SEGV_MAPERR, what};
+	}
+	if (is_guard(mapping_index(address)))
+		return (struct fault_result){SIGSEGV, SEGV_ACCERR, "a stack ran over into its guard"};
+	if (execute && (m->protection & PROT_EXEC) == 0)
+		return (struct fault_result){SIGSEGV, SEGV_ACCERR, "execution of a page that is not code"};
+	if (write && (m->protection & PROT_WRITE) == 0)
+		return (struct fault_result){SIGSEGV, SEGV_ACCERR, "a write to a read-only page"};
+	if (m->protection == PROT_NONE)
+		return (struct fault_result){SIGSEGV, SEGV_ACCERR, "a page without access"};
+
+	uint64_t *entry = user_entry(page, true);
+	if (entry == NULL)
+		return out_of_memory;
+	if (*entry & PTE_OWNED || (m->shared && *entry & PTE_PRESENT)) {
+		*entry = (*entry & PTE_FRAME) | entry_flags(m, *entry & PTE_OWNED);
+		flush_page(page);
+		return resolved;
+	}
+	if ((*entry & PTE_PRESENT) != 0 && !write) {
+		flush_page(page); /* a stale translation */
+		return resolved;
+	}
+	return m->object == NULL ? fault_anonymous(m, entry, page, write) : fault_object(m, entry, page, write);
+}
+
+void memory_object_truncated(struct mappable *object, uint64_t first_page)
+{
+	for (size_t i = 0; i < mapping_count(); i++) {
+		struct mapping *m = mapping_at(i);
+		if (m->object != object)
+			continue;
+		uint64_t kept = (first_page << PAGE_SHIFT) > m->offset ? (first_page << PAGE_SHIFT) - m->offset : 0;
+		if (kept < m->end - m->start)
+			entries_unmap(m, m->start + kept, m->end);
+	}
+}
