@@ -5,6 +5,7 @@
 
 #include "memory/memory.h"
 
+#define LARGEST_THREAD_GUARD 0x100000
 #define FLUSH_ALL_FROM 32 /* pages: more invlpg than a reload of cr3 is worth */
 
 uint64_t resident_pages, page_faults;
@@ -184,8 +185,10 @@ static bool is_guard(size_t index)
 	const struct mapping *m = mapping_at(index);
 	if (m->guard)
 		return true;
-	return m->protection == PROT_NONE && m->object == NULL && index + 1 < mapping_count() && mapping_at(index + 1)->start == m->end &&
-	       mapping_at(index + 1)->uncommitted && (mapping_at(index + 1)->protection & PROT_WRITE) != 0;
+	if (m->protection != PROT_NONE || m->object != NULL || m->end - m->start > LARGEST_THREAD_GUARD || index + 1 == mapping_count())
+		return false;
+	const struct mapping *above = mapping_at(index + 1);
+	return above->start == m->end && above->object == NULL && (above->protection & PROT_WRITE) != 0;
 }
 
 struct fault_result fault_resolve(uint64_t address, bool write, bool execute)
