@@ -1,0 +1,79 @@
+"""Claim: the time until the application's first line, from the start of the machine and from kernel entry.
+
+Boots alternate (sarab, its twin, Linux, its twin, sarab, ...), so that noise on the host meets all of them.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.entry import write_twin
+from bench.guest import Boot, boot
+from bench.pair import HELLO, make_pair
+from bench.result import Failed, Row, median
+
+FIRST_LINE = "Hello"
+
+
+def measure(folder: Path, accelerator: str, runs: int) -> list[Row]:
+    """Boot hello `runs` times on each side and return a row for each starting point, and one for each phase."""
+    pair = make_pair(HELLO, folder)
+    from_start: dict[str, list[float]] = {"sarab": [], "linux": []}
+    entry: dict[str, list[float]] = {"sarab": [], "linux": []}
+    to_user: dict[str, list[float]] = {"sarab": [], "linux": []}
+    marks: dict[str, list[float]] = {}
+    twins = {}
+    for guest in pair.guests:
+        twin = folder / f"{guest.name}-entry.elf"
+        write_twin(guest.kernel, twin)
+        twins[guest.name] = replace(guest, name=f"{guest.name} entry", kernel=twin)
+    for run in range(runs + 1):
+        for guest in pair.guests:
+            done = boot(guest, accelerator)
+            if done.status != 0:
+                raise Failed(f"hello in the {guest.name} guest ended with status {done.status}:\n{done.text[-2000:]}")
+            entered = boot(twins[guest.name], accelerator)
+            if run == 0:
+                continue  # The first boot reads the files from disk; all later ones find them in memory.
+            from_start[guest.name].append(done.first(done.console, FIRST_LINE) / 1e6)
+            entry[guest.name].append(entered.first(entered.control, "entry") / 1e6)
+            if guest.name == "linux":
+                to_user["linux"].append(done.first(done.control, "mark user") / 1e6)
+            else:
+                _add_marks(marks, done)
+    return _rows(from_start, entry, to_user, marks)
+
+
+def _add_marks(marks: dict[str, list[float]], done: Boot) -> None:
+    """Add the sarab kernel's own marks, in milliseconds since its entry, by name."""
+    for _, line in done.control:
+        word, _, rest = line.partition(" ")
+        name, _, nanoseconds = rest.rpartition(" ")
+        if word == "mark" and nanoseconds.isdigit():
+            marks.setdefault(name, []).append(int(nanoseconds) / 1e6)
+
+
+def _rows(
+    from_start: dict[str, list[float]],
+    entry: dict[str, list[float]],
+    to_user: dict[str, list[float]],
+    marks: dict[str, list[float]],
+) -> list[Row]:
+    """Return the rows of the claim."""
+    from_entry = {name: [time - median(entry[name]) for time in times] for name, times in from_start.items()}
+    user = {name: [time - median(entry[name]) for time in times] for name, times in to_user.items()}
+    main = Row(
+        "kernel entry to the first line",
+        "ms",
+        from_entry["sarab"],
+        from_entry["linux"],
+        "less than a tenth of Linux",
+    )
+    if main.ratio is not None:
+        main = replace(main, reached=main.ratio < 0.1)
+    rows = [Row("machine start to the first line", "ms", from_start["sarab"], from_start["linux"]), main]
+    rows.append(Row("  machine start to kernel entry (QEMU, firmware)", "ms", entry["sarab"], entry["linux"]))
+    first_user = marks.pop("user", [])
+    rows.append(Row("  kernel entry to the first program's first instruction", "ms", first_user, user["linux"]))
+    for name, samples in sorted(marks.items(), key=lambda item: median(item[1])):
+        rows.append(Row(f"  kernel entry to the mark {name!r}", "ms", samples))
+    return rows

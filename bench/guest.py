@@ -1,0 +1,144 @@
+"""Boot a guest under QEMU and note, on the host's clock, when each line comes out of it.
+
+Both guests, sarab's and Linux's, start through this one function with the same machine, processor, memory and
+accelerator; only `-kernel`, `-initrd` and `-append` differ. The ports are those of docs/decisions/0002: console at 0xe9
+(Linux has no driver for it and uses the 16550), control channel at 0xea, end of the machine at 0xf4.
+"""
+
+import os
+import selectors
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.result import Failed, Unavailable
+
+MACHINE = "microvm,acpi=off,rtc=on"
+"""Both kernels boot on it; QEMU's quickest machine. No ACPI: building and reading its tables is work for nobody."""
+
+PROCESSORS = {"tcg": "max", "kvm": "host,arch-capabilities=off"}
+"""The richest `-cpu` of each accelerator; `arch-capabilities` must be off on hosts that are guests themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Something QEMU can boot, and how much memory it gets."""
+
+    name: str
+    kernel: Path
+    command_line: str
+    initrd: Path | None = None
+    memory_mib: int = 128
+
+
+@dataclass(slots=True)
+class Boot:
+    """What one boot said, each line with its time in nanoseconds since QEMU was started."""
+
+    console: list[tuple[int, str]] = field(default_factory=list)
+    control: list[tuple[int, str]] = field(default_factory=list)
+    finished: bool = False
+    """Whether the machine ended by itself within its time."""
+    complaint: str = ""
+    """What QEMU wrote to its own standard error."""
+
+    @property
+    def status(self) -> int | None:
+        """The program's exit status, or None if the machine died before it said one."""
+        for _, line in self.control:
+            if line.startswith("exit "):
+                return int(line.removeprefix("exit "))
+        return None
+
+    def first(self, channel: Sequence[tuple[int, str]], prefix: str) -> int:
+        """Return when the first line that begins with `prefix` came; Failed if none did."""
+        for moment, line in channel:
+            if line.startswith(prefix):
+                return moment
+        raise Failed(f"the guest never printed a line that begins with {prefix!r}; it printed:\n{self.text[-2000:]}")
+
+    @property
+    def text(self) -> str:
+        """Everything printed on the console, and QEMU's complaints."""
+        return "\n".join(line for _, line in self.console) + self.complaint
+
+
+def qemu() -> str:
+    """Return the path of QEMU; Unavailable, with the command that installs it, if there is none."""
+    path = shutil.which("qemu-system-x86_64")
+    if path is None:
+        raise Unavailable("qemu-system-x86_64 is not installed (apt-get install qemu-system-x86)")
+    return path
+
+
+def boot(guest: Guest, accelerator: str, timeout_s: float = 120, last: str | None = None) -> Boot:
+    """Boot `guest` and return what it said.
+
+    With `last`, the machine is ended as soon as a console line begins with it. A machine that outlives `timeout_s` is
+    killed, and its Boot is not `finished`.
+    """
+    console_read, console_write = os.pipe()
+    control_read, control_write = os.pipe()
+    arguments = [qemu(), "-machine", f"{MACHINE},accel={accelerator}", "-cpu", PROCESSORS[accelerator]]
+    arguments += ["-m", str(guest.memory_mib), "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none"]
+    arguments += ["-no-reboot", "-kernel", str(guest.kernel), "-append", guest.command_line]
+    if guest.initrd is not None:
+        arguments += ["-initrd", str(guest.initrd)]
+    arguments += ["-chardev", f"file,id=console,path=/dev/fd/{console_write}", "-serial", "chardev:console"]
+    arguments += ["-chardev", f"file,id=debug,path=/dev/fd/{console_write}"]
+    arguments += ["-device", "isa-debugcon,iobase=0xe9,readback=0xe9,chardev=debug"]
+    arguments += ["-chardev", f"file,id=control,path=/dev/fd/{control_write}"]
+    arguments += ["-device", "isa-debugcon,iobase=0xea,readback=0x5a,chardev=control"]
+    arguments += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+    started = time.monotonic_ns()
+    process = subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=(console_write, control_write),
+    )
+    os.close(console_write)
+    os.close(control_write)
+    result = Boot()
+    try:
+        result.finished = _listen(result, console_read, control_read, started, timeout_s, last)
+    finally:
+        process.kill()
+        _, complaint = process.communicate()
+        result.complaint = complaint.decode(errors="replace")
+        os.close(console_read)
+        os.close(control_read)
+    if not result.console and not result.control and result.complaint:
+        raise Failed(f"QEMU did not start {guest.name}: {result.complaint.strip()}")
+    return result
+
+
+def _listen(result: Boot, console: int, control: int, started: int, timeout_s: float, last: str | None) -> bool:
+    """Sort what arrives into `result` until both pipes close, the time is over or `last` comes; say if it ended well."""
+    channels = {console: result.console, control: result.control}
+    pending = {console: b"", control: b""}
+    with selectors.DefaultSelector() as selector:
+        for descriptor in channels:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map():
+            rest_s = timeout_s - (time.monotonic_ns() - started) / 1e9
+            ready = selector.select(max(rest_s, 0))
+            moment = time.monotonic_ns() - started
+            if not ready:
+                return False
+            for key, _ in ready:
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fd)
+                    continue
+                *lines, pending[key.fd] = (pending[key.fd] + data).split(b"\n")
+                for line in lines:
+                    text = line.decode(errors="replace").rstrip("\r")
+                    channels[key.fd].append((moment, text))
+                    if last is not None and key.fd == console and text.startswith(last):
+                        return True
+    return True

@@ -1,0 +1,1 @@
+"""Applications that the bench boots in both guests; each prints one JSON line and ends."""
