@@ -273,6 +273,7 @@ struct image_node {
 };
 #define IMAGE_PAGE_ALIGNED 1u
 
+extern struct memory_range image_range; /* physical; empty when there is no image */
 const char *image_check(const void *base, uint64_t available); /* NULL when it is sound, else what is wrong: a phrase for the refusal */
 void image_init(void);					   /* find, check, or refuse to boot */
 const struct image_node *image_node(uint32_t number);	   /* number < image_node_count() */

@@ -117,15 +117,10 @@ const char *image_check(const void *start, uint64_t available)
 
 void image_init(void)
 {
-	extern char kernel_end[];
-	uint64_t physical = ROUND_UP((uint64_t)kernel_end - KERNEL_BASE, LARGE_PAGE_SIZE), available = 0;
-	for (size_t i = 0; i < boot_information.range_count; i++)
-		if (physical >= boot_information.range[i].start && physical < boot_information.range[i].end)
-			available = boot_information.range[i].end - physical;
-	const char *wrong = image_check(direct(physical), available);
+	const char *wrong = image_check(direct(image_range.start), image_range.end - image_range.start);
 	if (wrong != NULL)
 		panic("this image cannot be booted: %s; build it again with 'sarab build'", wrong);
-	base = direct(physical);
+	base = direct(image_range.start);
 	superblock = (const void *)base;
 	nodes = (const void *)(base + superblock->nodes_offset);
 	names = base + superblock->names_offset;

@@ -1,4 +1,5 @@
 /* Page tables: the kernel's own map, W^X on every page of it, and the lowest-level access to the application's half. */
+#include "image/lz4.h"
 #include "memory/memory.h"
 
 extern char kernel_text_start[], kernel_text_end[], kernel_constants_start[], kernel_constants_end[], kernel_data_start[], kernel_end[];
@@ -9,6 +10,7 @@ extern char kernel_text_start[], kernel_text_end[], kernel_constants_start[], ke
 #define STACK_SLOTS 8192
 
 uint64_t kernel_pml4;
+struct memory_range image_range;
 static uint64_t early_next; /* 0: frames.c serves */
 static uint64_t devices_next = DEVICES_BASE;
 static uint64_t stack_slot_used[STACK_SLOTS / 64];
@@ -24,7 +26,7 @@ static uint64_t early_allocate(uint64_t size)
 			return at;
 		}
 	}
-	panic("the machine's memory is too small: the kernel and the image end at %lu MiB", at >> 20);
+	panic("the machine's memory is too small: the kernel and the image end at %lu MiB; give the machine more", at >> 20);
 }
 
 static uint64_t table_allocate(void)
@@ -167,34 +169,56 @@ void flush_all(void)
 
 /* ---- boot -------------------------------------------------------------------------------------------------------------------------- */
 
-/* Where the image's file system ends, by its own header (decision 0001), if that can be true. */
-static uint64_t image_end(uint64_t base)
+/* The end of the range of RAM, as far as boot's own tables map it, that holds an address; 0: none does. */
+static uint64_t ram_end(uint64_t physical)
+{
+	for (size_t i = 0; i < boot_information.range_count; i++)
+		if (physical >= boot_information.range[i].start && physical < boot_information.range[i].end)
+			return MIN(boot_information.range[i].end, EARLY_LIMIT);
+	return 0;
+}
+
+static _Noreturn void too_small(uint64_t bytes)
+{
+	panic("the machine's memory is too small: the image alone has %lu MiB; give the machine more", bytes >> 20);
+}
+
+/* Finds the image's file system (decision 0001) behind the kernel, and decompresses it if need be. What is found is checked by image_init(). */
+static struct memory_range find_image(uint64_t base)
 {
 	const struct {
 		char magic[8];
-		uint64_t total_size;
+		uint64_t total_size, compressed_size;
 	} *header = direct(base);
-	for (size_t i = 0; i < boot_information.range_count; i++) {
-		const struct memory_range *r = &boot_information.range[i];
-		if (base < r->start || base + PAGE_SIZE > MIN(r->end, EARLY_LIMIT))
-			continue;
-		if (memcmp(header->magic, "SARABFS1", 8) != 0)
-			return base;
-		if (header->total_size > r->end - base || header->total_size > EARLY_LIMIT - base)
-			panic("the machine's memory is too small: the image alone has %lu MiB", header->total_size >> 20);
-		return base + ROUND_UP(header->total_size, PAGE_SIZE);
+	uint64_t end = ram_end(base), room = end - base;
+
+	if (end == 0 || room < PAGE_SIZE)
+		too_small(0);
+	if (memcmp(header->magic, "SARABLZ4", 8) == 0) {
+		uint64_t to = ROUND_UP(base + sizeof *header + header->compressed_size, LARGE_PAGE_SIZE);
+		if (header->compressed_size > room || to >= end || header->total_size > end - to)
+			too_small(header->compressed_size + header->total_size);
+		if (!lz4_decompress(direct(to), header->total_size, (const uint8_t *)(header + 1), header->compressed_size))
+			panic("this image cannot be booted: its compressed files are damaged; build it again with 'sarab build'");
+		base = to;
+		header = direct(base);
+		room = end - base;
 	}
-	return base;
+	if (memcmp(header->magic, "SARABFS1", 8) != 0)
+		return (struct memory_range){base, base};
+	if (header->total_size > room)
+		too_small(header->total_size);
+	return (struct memory_range){base, base + ROUND_UP(header->total_size, PAGE_SIZE)};
 }
 
 void memory_init(void)
 {
 	uint64_t text = PHYSICAL(kernel_text_start), constants = PHYSICAL(kernel_constants_start), data = PHYSICAL(kernel_data_start);
-	uint64_t end = PHYSICAL(kernel_end), image = ROUND_UP(end, LARGE_PAGE_SIZE), image_limit = image_end(image);
+	uint64_t end = PHYSICAL(kernel_end);
 	const uint64_t read_only = PTE_PRESENT | PTE_NX, read_write = PTE_PRESENT | PTE_WRITE | PTE_NX;
 
-	early_next = MAX(image_limit, end);
-	uint64_t used_start = KERNEL_PHYSICAL;
+	image_range = find_image(ROUND_UP(end, LARGE_PAGE_SIZE));
+	early_next = image_range.end;
 	uint64_t metadata = early_allocate(frames_metadata_size());
 	kernel_pml4 = early_allocate(PAGE_SIZE);
 
@@ -204,7 +228,8 @@ void memory_init(void)
 	map_range(DIRECT_BASE, 0, 0x100000, read_only); /* the firmware's tables */
 	for (size_t i = 0; i < boot_information.range_count; i++) {
 		/* Code, constants and image are read-only in the direct map too; the kernel's data is not in it at all. */
-		uint64_t cuts[] = {boot_information.range[i].start, KERNEL_PHYSICAL, data, end, image, image_limit, boot_information.range[i].end};
+		uint64_t cuts[] = {boot_information.range[i].start, KERNEL_PHYSICAL, data, end, image_range.start, image_range.end,
+				   boot_information.range[i].end};
 		for (size_t k = 0; k + 1 < ARRAY_LENGTH(cuts); k++) {
 			uint64_t from = MAX(cuts[k], boot_information.range[i].start), to = MIN(cuts[k + 1], boot_information.range[i].end);
 			bool kernel_data = k == 2, constant = k == 1 || k == 4;
@@ -212,9 +237,10 @@ void memory_init(void)
 				map_range(DIRECT_BASE + from, from, to, constant ? read_only : read_write);
 		}
 	}
-	struct memory_range used = {used_start, early_next};
+	/* What lies between the kernel and the image is free: padding, and the compressed image once it is no longer needed. */
+	struct memory_range used[] = {{KERNEL_PHYSICAL, end}, {image_range.start, early_next}};
 	early_next = 0;
 	flush_all();
-	frames_init(metadata, &used, 1);
+	frames_init(metadata, used, ARRAY_LENGTH(used));
 	objects_init();
 }
