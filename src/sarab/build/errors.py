@@ -11,8 +11,10 @@
 
 from __future__ import annotations
 
+from sarab.errors import SarabError
 
-class BuildError(Exception):
+
+class BuildError(SarabError):
     """The message is one sentence that a person can act on."""
 
 

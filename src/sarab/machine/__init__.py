@@ -1,0 +1,1 @@
+"""What can start an image, and what this host offers for it."""
