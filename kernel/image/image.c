@@ -43,7 +43,7 @@ static int compare(const char *a, size_t a_length, const char *b, size_t b_lengt
 	return order != 0 ? order : a_length < b_length ? -1 : a_length > b_length;
 }
 
-static const char *check_node(const struct superblock *s, const struct image_node *all, const char *all_names, uint32_t number)
+static const char *check_name(const struct superblock *s, const struct image_node *all, const char *all_names, uint32_t number)
 {
 	const struct image_node *n = &all[number];
 
@@ -57,6 +57,14 @@ static const char *check_node(const struct superblock *s, const struct image_nod
 			return "a name holds a slash or a NUL";
 	if ((n->name_length == 1 && name[0] == '.') || (n->name_length == 2 && name[0] == '.' && name[1] == '.'))
 		return "a name is . or ..";
+	return NULL;
+}
+
+/* All names have been checked. */
+static const char *check_node(const struct superblock *s, const struct image_node *all, const char *all_names, uint32_t number)
+{
+	const struct image_node *n = &all[number];
+
 	if (number == 0 ? n->parent != 0 || !S_ISDIR(n->mode) : n->parent >= number || !S_ISDIR(all[n->parent].mode))
 		return "a node has an impossible parent";
 
@@ -69,11 +77,8 @@ static const char *check_node(const struct superblock *s, const struct image_nod
 			const struct image_node *child = &all[n->first_child + i], *previous = child - 1;
 			if (child->parent != number)
 				return "a directory's child names another parent";
-			if (i == 0)
-				continue;
-			if (child->name_offset > s->names_size || child->name_length > s->names_size - child->name_offset ||
-			    compare(all_names + previous->name_offset, previous->name_length, all_names + child->name_offset,
-				    child->name_length) >= 0)
+			if (i > 0 && compare(all_names + previous->name_offset, previous->name_length, all_names + child->name_offset,
+					     child->name_length) >= 0)
 				return "a directory's children are not sorted";
 		}
 		return NULL;
@@ -107,12 +112,12 @@ const char *image_check(const void *start, uint64_t available)
 	if (crc32((const uint8_t *)start + sizeof *s, s->data_offset - sizeof *s) != s->metadata_crc)
 		return "its table of files is damaged (checksum)";
 	const struct image_node *all = (const void *)((const char *)start + s->nodes_offset);
-	for (uint32_t i = 0; i < s->node_count; i++) {
-		const char *wrong = check_node(s, all, (const char *)start + s->names_offset, i);
-		if (wrong != NULL)
-			return wrong;
-	}
-	return NULL;
+	const char *all_names = (const char *)start + s->names_offset, *wrong = NULL;
+	for (uint32_t i = 0; i < s->node_count && wrong == NULL; i++)
+		wrong = check_name(s, all, all_names, i);
+	for (uint32_t i = 0; i < s->node_count && wrong == NULL; i++)
+		wrong = check_node(s, all, all_names, i);
+	return wrong;
 }
 
 void image_init(void)

@@ -57,11 +57,12 @@ bool lz4_decompress(uint8_t *to, size_t size, const uint8_t *in, size_t in_size)
 		match += MINIMUM_MATCH;
 		if (offset == 0 || offset > (size_t)(out - to) || match > (size_t)(out_end - out))
 			return false;
+		const uint8_t *from = out - offset;
 		if (offset >= WIDE && (size_t)(out_end - out) >= match + WIDE)
-			copy_wide(out, out - offset, out + match);
+			copy_wide(out, from, out + match);
 		else
 			for (size_t i = 0; i < match; i++)
-				out[i] = out[i - offset];
+				out[i] = from[i];
 		out += match;
 	}
 	return false;

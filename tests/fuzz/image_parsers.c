@@ -1,0 +1,172 @@
+/* Feeds the kernel's parsers of the image (file system, ELF, LZ4) with damaged input, from a seed. Whatever they accept is then walked as
+ * the kernel walks it. The bytes end at a page that cannot be touched, so that one byte too many is a crash; undefined behaviour traps.
+ *
+ * usage: image_parsers IMAGE SEED ROUNDS      (IMAGE: a sound file system, decision 0001)
+ * prints: rounds, how many were accepted, how many of LZ4's were */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "image/elf.h"
+#include "image/lz4.h"
+#include "kernel.h"
+
+struct memory_range image_range;
+
+_Noreturn void panic(const char *format, ...)
+{
+	fprintf(stderr, "panic: %s\n", format);
+	exit(3);
+}
+
+static uint64_t state;
+
+static uint64_t draw(uint64_t below)
+{
+	state ^= state << 13; /* xorshift64 */
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state % below;
+}
+
+static uint32_t crc32(const uint8_t *bytes, size_t length)
+{
+	uint32_t c = 0xffffffff;
+	for (size_t i = 0; i < length; i++) {
+		c ^= bytes[i];
+		for (int k = 0; k < 8; k++)
+			c = c & 1 ? 0xedb88320 ^ c >> 1 : c >> 1;
+	}
+	return ~c;
+}
+
+/* size bytes that end where nothing is mapped. */
+static uint8_t *against_a_wall(size_t size)
+{
+	size_t pages = ROUND_UP(size, PAGE_SIZE);
+	uint8_t *p = mmap(NULL, pages + PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED || mprotect(p + pages, PAGE_SIZE, PROT_NONE) != 0)
+		exit(2);
+	return p + pages - size;
+}
+
+static void damage(uint8_t *bytes, size_t size)
+{
+	static const uint64_t telling[] = {0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, UINT64_MAX};
+	for (uint64_t n = 1 + draw(4); n > 0; n--) {
+		size_t at = draw(size);
+		if (draw(2) == 0) {
+			bytes[at] = (uint8_t)draw(256);
+			continue;
+		}
+		size_t width = 1ul << draw(4);
+		uint64_t value = telling[draw(ARRAY_LENGTH(telling))];
+		at -= at % width;
+		if (at + width <= size)
+			memcpy(bytes + at, &value, width);
+	}
+}
+
+static volatile uint64_t sink;
+
+static void walk(void)
+{
+	for (uint32_t i = 0; i < image_node_count(); i++) {
+		const struct image_node *n = image_node(i);
+		uint64_t sum = 0;
+		for (unsigned k = 0; k < n->name_length; k++)
+			sum += (uint8_t)image_name(n)[k];
+		if ((n->mode & 0170000) == 0040000) {
+			for (uint32_t k = 0; k < n->child_count; k++) {
+				const struct image_node *child = image_node(n->first_child + k);
+				if (image_child(n, image_name(child), child->name_length) != n->first_child + k)
+					panic("a child is not found by its name");
+			}
+		} else {
+			const uint8_t *data = image_data(n);
+			for (uint64_t k = 0; k < n->size; k += 61)
+				sum += data[k];
+			if (n->size > 0)
+				sum += data[n->size - 1];
+			if ((n->flags & IMAGE_PAGE_ALIGNED) && elf_check(data, n->size) == NULL)
+				for (uint64_t offset = 0; offset < n->size; offset += PAGE_SIZE)
+					sum += image_executable(i, offset, PAGE_SIZE);
+		}
+		sink += sum;
+	}
+	char path[64] = "/";
+	for (unsigned k = 1; k < 60; k++)
+		path[k] = "/ab.so"[draw(6)];
+	sink += (uint64_t)image_lookup(path);
+}
+
+static uint64_t fuzz_lz4(void)
+{
+	uint8_t in_bytes[512];
+	size_t in_size = 1 + draw(sizeof in_bytes), out_size = 1 + draw(4096);
+	uint8_t *in = against_a_wall(in_size), *out = against_a_wall(out_size);
+	for (size_t i = 0; i < in_size; i++)
+		in[i] = (uint8_t)draw(draw(2) == 0 ? 256 : 20);
+	if (draw(2) == 0 && in_size >= 13) { /* four literals, a match that repeats them, five literals: sound as long as the sizes are */
+		uint8_t match = (uint8_t)draw(15), offset = (uint8_t)(1 + draw(4));
+		uint8_t block[13] = {(uint8_t)(0x40 | match), 'a', 'b', 'c', 'd', offset, 0, 0x50, 'v', 'w', 'x', 'y', 'z'};
+		memcpy(in + in_size - sizeof block, block, sizeof block);
+		uint8_t expected[64] = "abcd";
+		for (size_t i = 4; i < 4u + match + 4; i++)
+			expected[i] = expected[i - offset];
+		memcpy(expected + match + 8, "vwxyz", 5);
+		size_t size = match + 13u;
+		if (out_size >= size && (!lz4_decompress(out + out_size - size, size, in + in_size - sizeof block, sizeof block) ||
+					 memcmp(out + out_size - size, expected, size) != 0))
+			panic("a sound LZ4 block is refused or wrong");
+	}
+	bool sound = lz4_decompress(out, out_size, in, in_size);
+	munmap((void *)ROUND_DOWN((uintptr_t)in, PAGE_SIZE), 2 * PAGE_SIZE);
+	munmap((void *)ROUND_DOWN((uintptr_t)out, PAGE_SIZE), 2 * PAGE_SIZE);
+	return sound;
+}
+
+int main(int argc, char **argv)
+{
+	FILE *file = argc == 4 ? fopen(argv[1], "rb") : NULL;
+	if (file == NULL)
+		return 2;
+	fseek(file, 0, SEEK_END);
+	size_t size = (size_t)ftell(file);
+	rewind(file);
+	uint8_t *sound = malloc(size), *bytes = against_a_wall(size);
+	if (fread(sound, 1, size, file) != size)
+		return 2;
+	state = strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15 + 1;
+	uint64_t rounds = strtoull(argv[3], NULL, 10), accepted = 0, lz4 = 0, metadata;
+	memcpy(&metadata, sound + 48, sizeof metadata);
+
+	for (uint64_t i = 0; i <= rounds; i++) {
+		memcpy(bytes, sound, size);
+		size_t available = size;
+		if (i > 0 && draw(8) == 0)
+			available = draw(size); /* cut short */
+		else if (i > 0 && draw(8) == 0)
+			damage(bytes + metadata, size - metadata); /* what the files hold: ELF headers */
+		else if (i > 0)
+			damage(bytes, draw(4) == 0 ? 64 : metadata);
+		if (draw(4) != 0) { /* past the checksum */
+			uint64_t end;
+			memcpy(&end, bytes + 48, sizeof end);
+			uint32_t crc = end >= 64 && end <= size ? crc32(bytes + 64, end - 64) : 0;
+			memcpy(bytes + 56, &crc, sizeof crc);
+		}
+		const char *wrong = image_check(bytes, available);
+		if (i == 0 && wrong != NULL)
+			panic("the sound image is refused");
+		if (wrong == NULL) {
+			accepted++;
+			image_range = (struct memory_range){(uint64_t)bytes, (uint64_t)bytes + available};
+			image_init();
+			walk();
+		}
+		lz4 += fuzz_lz4();
+	}
+	printf("%lu %lu %lu\n", rounds, accepted, lz4);
+	return 0;
+}
