@@ -1,0 +1,158 @@
+"""Compare the outcomes inside an image with those of the control, and hold the list of expected differences to account.
+
+A difference is a test whose outcome inside differs from the control's in the same run. Each must stand in expected.toml
+with its reason; and what stands there must differ, so that the list only shrinks.
+"""
+
+import fnmatch
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from outcomes import MISSING, PASSED, SKIPPED, Report
+
+BEGIN, END = "<!-- regrtest: begin -->", "<!-- regrtest: end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One entry of expected.toml: tests that differ, and why."""
+
+    tests: str
+    """A test's id, or a pattern with `*` for tests that differ for one reason."""
+    reason: str
+    run: bool = True
+    """False if the test is left out on both sides because it would end or stop the machine."""
+
+    def covers(self, test: str) -> bool:
+        """Say whether `test` is one of these."""
+        return fnmatch.fnmatchcase(test, self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One test that did otherwise inside the image."""
+
+    module: str
+    test: str
+    control: str
+    image: str
+    detail: str
+    """The image's exception or reason to skip; of the control if the image has none."""
+    expected: Expected | None
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The whole result of one run."""
+
+    modules: int = 0
+    same: Counter[str] = field(default_factory=Counter)
+    """Tests with the same outcome on both sides, by outcome."""
+    differences: list[Difference] = field(default_factory=list)
+    stale: list[Expected] = field(default_factory=list)
+    """Entries of expected.toml none of whose tests differ any more, though their modules ran."""
+
+    @property
+    def unexpected(self) -> list[Difference]:
+        """The differences that no entry of expected.toml explains."""
+        return [difference for difference in self.differences if difference.expected is None]
+
+    @property
+    def good(self) -> bool:
+        """Whether every difference is expected and every expectation is met."""
+        return not self.unexpected and not self.stale
+
+
+def load_expected(path: Path) -> list[Expected]:
+    """Read expected.toml; ValueError if an entry has no reason or a key that means nothing."""
+    entries = []
+    for table in tomllib.loads(path.read_text()).get("difference", []):
+        unknown = table.keys() - {"tests", "reason", "run"}
+        if unknown or not table.get("reason") or not table.get("tests"):
+            raise ValueError(f"{path}: each [[difference]] needs `tests` and `reason`, and may have `run`: {table}")
+        names = [table["tests"]] if isinstance(table["tests"], str) else table["tests"]
+        entries += [Expected(name, table["reason"], table.get("run", True)) for name in names]
+    return entries
+
+
+def compare(control: Mapping[str, Report], image: Mapping[str, Report], expected: Sequence[Expected]) -> Comparison:
+    """Compare two runs of the same modules."""
+    result = Comparison(modules=len(control))
+    met: set[Expected] = set()
+    for name, report in control.items():
+        other = image.get(name, Report(name))
+        for test in sorted(report.outcomes.keys() | other.outcomes.keys()):
+            here, there = report.outcomes.get(test, MISSING), other.outcomes.get(test, MISSING)
+            if here == there:
+                result.same[here] += 1
+                continue
+            entry = next((entry for entry in expected if entry.run and entry.covers(test)), None)
+            if entry is not None:
+                met.add(entry)
+            detail = other.details.get(test) or report.details.get(test, "")
+            result.differences.append(Difference(name, test, here, there, detail, entry))
+    for entry in expected:
+        if entry.run and entry not in met and any(_is_of(entry.tests, name) for name in control):
+            result.stale.append(entry)
+    return result
+
+
+def _is_of(pattern: str, module: str) -> bool:
+    """Say whether a test id or pattern belongs to `module` of the package test."""
+    return pattern == module or pattern.startswith(f"test.{module}.")
+
+
+def ignored(expected: Iterable[Expected], modules: Iterable[str]) -> list[str]:
+    """Return the tests of `modules` that must not be run."""
+    return [entry.tests for entry in expected if not entry.run and any(_is_of(entry.tests, name) for name in modules)]
+
+
+def text(result: Comparison) -> str:
+    """Return the result for a terminal: the totals, then what is wrong."""
+    lines = [summary(result)]
+    for difference in result.unexpected:
+        lines.append(
+            f"UNEXPECTED {difference.test}: {difference.control} as a process, {difference.image} in the image"
+        )
+        if difference.detail:
+            lines.append(f"    {difference.detail}")
+    for entry in result.stale:
+        lines.append(f"STALE {entry.tests}: nothing differs any more; take it out of expected.toml")
+    return "\n".join(lines)
+
+
+def summary(result: Comparison) -> str:
+    """Return the totals in one sentence."""
+    same = sum(result.same.values())
+    passed, skipped = result.same[PASSED], result.same[SKIPPED]
+    return (
+        f"{result.modules} modules, {same + len(result.differences)} tests (a module counts as one more): "
+        f"{passed} passed on both sides, {skipped} skipped on both, {same - passed - skipped} failed on both, "
+        f"{len(result.differences)} differ, {len(result.unexpected)} of them unexpectedly"
+    )
+
+
+def markdown(result: Comparison, modules: Sequence[str], python: str) -> str:
+    """Return the result for docs/compatibility.md."""
+    lines = [f"CPython {python}: {summary(result)}.", ""]
+    if result.differences:
+        lines += ["| test | as a process | in the image | why |", "| --- | --- | --- | --- |"]
+        for difference in result.differences:
+            reason = difference.expected.reason if difference.expected else f"**not explained**: {difference.detail}"
+            cells = (f"`{difference.test}`", difference.control, difference.image, reason.replace("|", "\\|"))
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    lines.append(f"Modules: {', '.join(modules)}.")
+    return "\n".join(lines)
+
+
+def write_document(document: Path, content: str) -> None:
+    """Replace what is between the markers in `document`; ValueError if it has none."""
+    before, begin, rest = document.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{document} has no markers {BEGIN} and {END}")
+    document.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}")

@@ -1,0 +1,126 @@
+"""Run runner.py as a Linux process (the control) and as the application of an image, until each module has a report."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from outcomes import DIED, Report, Transcript, read
+
+RUNNER = Path(__file__).with_name("runner.py")
+BATCH_SIZE = 30
+"""Modules in one process or boot: their names must fit into a kernel command line of 2 KiB."""
+DEATHS_MAX = 4
+"""Tests of one module that may end the process; with one more the module counts as dead."""
+
+Launch = Callable[[Sequence[str]], Iterator[str]]
+"""Start the runner with these arguments and yield the lines it prints, until it ends."""
+
+
+class NoStart(Exception):
+    """The runner did not get to its first module; the message has what it printed."""
+
+
+def interpreter() -> Path:
+    """Return the interpreter that an image gets: the one beneath this virtual environment."""
+    return Path(os.path.realpath(sys.executable))
+
+
+def control(arguments: Sequence[str]) -> Iterator[str]:
+    """Launch the runner as a Linux process."""
+    return _lines([str(interpreter()), str(RUNNER), *arguments])
+
+
+def in_image(image: Path, timeout_s: float, options: Sequence[str] = ()) -> Launch:
+    """Return what launches the runner inside `image` by `sarab run`."""
+    sarab = Path(sys.executable).with_name("sarab")
+
+    def launch(arguments: Sequence[str]) -> Iterator[str]:
+        return _lines([str(sarab), "run", "--timeout", str(timeout_s), *options, str(image), "--", *arguments])
+
+    return launch
+
+
+def build(image: Path, modules: Sequence[str]) -> None:
+    """Build the image of the runner with the test modules `modules`, their sources and their data."""
+    sarab = Path(sys.executable).with_name("sarab")
+    command = [str(sarab), "build", str(RUNNER), "-o", str(image), "--with-source"]
+    for module in ("test.support.*", "test.test_json.*", *(f"test.{module}" for module in modules)):
+        command += ["--include", module]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def _lines(command: Sequence[str]) -> Iterator[str]:
+    """Start `command` and yield the lines of its output and errors; it is killed if the reader stops early."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                yield line.rstrip("\r\n")
+        finally:
+            process.kill()
+
+
+def run(
+    launch: Launch,
+    modules: Sequence[str],
+    ignored: Sequence[str],
+    test_timeout_s: float,
+    progress: Callable[[Report], None] | None = None,
+) -> dict[str, Report]:
+    """Run `modules` by `launch` and return their reports.
+
+    When a test ends the process, the module is run again without it, and the test's outcome is DIED.
+    """
+    reports: dict[str, Report] = {}
+    dead: dict[str, list[str]] = {}
+    while pending := [module for module in modules if module not in reports]:
+        batch = pending[:BATCH_SIZE]
+        arguments = ["--timeout", str(test_timeout_s)]
+        for test in _concerning(batch, ignored, dead):
+            arguments += ["--ignore", test]
+        lines: list[str] = []
+        for line in launch([*arguments, *batch]):
+            lines.append(line)
+            if progress is not None and '"module":' in line:
+                for report in read([line]).reports.values():
+                    progress(report)
+        transcript = read(lines)
+        reports.update(transcript.reports)
+        if not transcript.done:
+            _bury(transcript, reports, dead, lines)
+    for module, tests in dead.items():
+        for test in tests:
+            reports[module].outcomes[test] = DIED
+    return reports
+
+
+def _concerning(batch: Sequence[str], ignored: Sequence[str], dead: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield the tests of `batch` that are left out."""
+    for module in batch:
+        yield from dead.get(module, ())
+        yield from (test for test in ignored if test.startswith(f"test.{module}."))
+
+
+def _bury(transcript: Transcript, reports: dict[str, Report], dead: dict[str, list[str]], lines: Sequence[str]) -> None:
+    """Note in which test the process ended."""
+    module, test = transcript.module, transcript.test
+    if not module:
+        if not transcript.reports:
+            raise NoStart("the runner did not start; it printed:\n" + "\n".join(lines[-40:]))
+        return  # It ended between two modules: the next batch begins after them.
+    last = "\n".join(line for line in lines[-25:] if line)
+    if not test or len(dead.get(module, ())) >= DEATHS_MAX:
+        reports[module] = Report(module, {module: DIED}, {module: last})
+    else:
+        dead.setdefault(module, []).append(test)
+    print(f"regrtest: died in {test or module}:\n{last}", file=sys.stderr)
