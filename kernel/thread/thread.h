@@ -6,11 +6,11 @@
 #ifndef SARAB_THREAD_H
 #define SARAB_THREAD_H
 
-#include <asm/siginfo.h>
-#include <asm/signal.h>
+#include <linux/signal.h>
 
 #include "cpu/cpu.h"
 #include "kernel.h"
+#include "time/time.h"
 
 /* A kernel stack and a struct thread of some 4 KiB for each. More threads than Python programs start, less than would hurt. */
 #define THREADS_MAX 1024
@@ -19,6 +19,9 @@
 
 /* Put into frame->vector when the frame is no longer that of a system call: nothing to restart, return by IRET. */
 #define TRAP_RESUMED 257
+
+/* A third result of a call that a signal cut short (kernel.h has the others): goes on by struct thread.restart. */
+#define ERESTART_RESTARTBLOCK 516
 
 enum thread_state { THREAD_RUNNING, THREAD_READY, THREAD_BLOCKED, THREAD_DEAD };
 
@@ -41,10 +44,10 @@ struct thread {
 	bool woken, timed_out;
 	struct timer sleep_timer;
 	int64_t blocked_since; /* monotonic */
-	const char *waits_in;  /* the system call's name would be better; for the report: "futex", "sleep", ... or NULL */
 
-	/* Scheduling: nanoseconds it may still run before others do. */
-	int64_t slice_left;
+	/* Scheduling. */
+	int64_t slice_left; /* nanoseconds it may still run before others do */
+	bool urgent;	    /* has waited for something and it has come: goes before those that compute */
 
 	/* CPU time, in time stamp counter cycles. */
 	uint64_t user_cycles, system_cycles;
@@ -90,7 +93,7 @@ _Noreturn void thread_start_first(uint64_t rip, uint64_t rsp);
 struct thread *thread_find(int tid); /* NULL: none */
 const char *thread_state_name(const struct thread *t);
 
-static inline struct trap_frame *current_frame(void);
+static inline struct trap_frame *current_frame(void); /* of the current thread's last entry */
 
 /* Called by the entry code, interrupts off, on every return to ring 3. */
 void trap_leave(struct trap_frame *frame);
@@ -100,9 +103,13 @@ static inline void trap_enter(void);
 /* ---- scheduler.c ------------------------------------------------------------------------------------------------------------- */
 
 void thread_wake(struct thread *t); /* out of thread_block(), now or when it gets there */
+void thread_unblock(struct thread *t); /* if it is blocked: for timers and signals, which leave their own word */
 void thread_make_ready(struct thread *t); /* a new one */
 void thread_yield(void);
+void thread_preempt(void); /* reschedule_wanted */
+void thread_run_first(struct thread *t); /* at boot: makes it the current one */
 _Noreturn void thread_vanish(void); /* the current thread never runs again; its memory is freed by the next one */
+uint64_t thread_user_gs_base(void); /* the current thread's */
 void thread_account(void);	    /* brings the current thread's CPU time up to date */
 extern bool reschedule_wanted;
 
@@ -115,6 +122,10 @@ void thread_started(void);	/* called by it */
 /* ---- thread.c ---------------------------------------------------------------------------------------------------------------- */
 
 _Noreturn void process_exit(int status); /* 0..255 */
+
+/* ---- time/posix_timers.c ---- */
+
+void posix_timers_thread_gone(const struct thread *t);
 
 /* ---- futex.c ----------------------------------------------------------------------------------------------------------------- */
 
@@ -130,6 +141,9 @@ void robust_list_exit(struct thread *t);
 
 /* A forced signal of the current thread: if it is blocked or ignored the program ends. Recorded in current->fault for the report. */
 void signal_fault(struct trap_frame *frame, int signal, int code, uint64_t address, const char *what);
+
+/* What a signal's frame takes of the stack at most: AT_MINSIGSTKSZ. */
+uint64_t signal_frame_size(void);
 
 /* Is there a signal that the current thread would take? A call that waits returns -EINTR, -ERESTARTSYS, ... then. */
 bool signal_pending(void);
