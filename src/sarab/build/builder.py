@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import platform
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+from sarab.build import image, sarabfs
+from sarab.build.analysis import Analysis, analyse
+from sarab.build.cache import Cache
+from sarab.build.closure import Closure
 from sarab.build.errors import BuildError
+from sarab.build.interpreter import EXECUTABLE
+from sarab.build.pack import START_FILE, Packer, start_file
+from sarab.build.spec import parse
+from sarab.build.tree import File
+
+KERNEL = Path(__file__).with_name("kernel.elf")
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,10 @@ class BuildResult:
     seconds: float
     warnings: tuple[str, ...]
     """Sentences that the person should see: optional imports that were not found and the like."""
+    sizes: dict[str, int]
+    """Bytes by package, largest first."""
+    closure: Closure
+    """Why every module is in."""
 
 
 def build(spec: str, options: BuildOptions) -> BuildResult:
@@ -58,4 +78,110 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
 
     Raises BuildError (sarab.build.errors) with one sentence for whatever the person can mend.
     """
-    raise BuildError("the builder is not finished")
+    began = time.monotonic()
+    progress = options.progress or (lambda _: None)
+    cache = Cache(options.cache)
+    progress("reading the application")
+    application = parse(spec)
+    output = options.output or Path(f"{application.name}.elf")
+    kernel = _read_kernel(options.kernel)
+    analysis = analyse(application, cache, options.include, options.exclude, options.seal, progress)
+    packer = Packer(analysis, cache, options.with_source, progress)
+    packed = packer.pack()
+    kernel_options = options.kernel_options + (("seal",) if options.seal else ())
+    start = start_file(analysis, options.environment, options.arguments, options.tmp, kernel_options)
+    packed.tree.add(START_FILE, File(start))
+    progress("writing the image")
+    data = image.assemble(kernel, sarabfs.write(packed.tree), _manifest(options, kernel, analysis, packer))
+    image.write(output, data)
+    cache.prune()
+    packed.sizes["kernel"] += len(kernel)
+    return BuildResult(
+        output,
+        len(data),
+        packed.module_count,
+        len(packed.tree.entries),
+        time.monotonic() - began,
+        tuple(analysis.closure.warnings),
+        dict(packed.sizes.most_common()),
+        analysis.closure,
+    )
+
+
+def explain(spec: str, module: str, options: BuildOptions) -> tuple[list[str], bool]:
+    """Lines that say why `module` is in the image of `spec`, and whether it is. Raises BuildError."""
+    cache = Cache(options.cache)
+    analysis = analyse(parse(spec), cache, options.include, options.exclude, options.seal)
+    closure = analysis.closure
+    chain = closure.explain(module)
+    if not chain:
+        if module in closure.missing:
+            importers = sorted({edge.importer for edge in closure.missing[module]})
+            return [f"{module} is not in the image: it was not found. Imported by {', '.join(importers)}."], False
+        return [f"{module} is not in the image: nothing in it imports {module}."], False
+    lines = [analysis.application.target if chain[0][0] == "__main__" else chain[0][0] or "the image"]
+    for depth, (name, edge) in enumerate(chain[1:], 1):
+        reason = f"line {edge.line}" if edge and edge.line else ""
+        if edge and edge.why:
+            reason = f"{reason}, {edge.why}" if reason else edge.why
+        lines.append(f"{'  ' * depth}{name} ({reason})")
+    return lines, True
+
+
+def _read_kernel(path: Path | None) -> bytes:
+    place = path or KERNEL
+    try:
+        return place.read_bytes()
+    except OSError as error:
+        if path is None and not place.exists():
+            raise BuildError("This checkout has no kernel yet: run `make kernel` (a wheel of sarab brings one).") from error
+        raise BuildError(f"The kernel {place} cannot be read: {error.strerror}.") from error
+
+
+def _manifest(options: BuildOptions, kernel: bytes, analysis: Analysis, packer: Packer) -> dict[str, Any]:
+    packed = packer.packed
+    executable = packed.tree.entries[EXECUTABLE]
+    assert isinstance(executable, File)
+    return {
+        "format": 1,
+        "sarab": sarab_version(),
+        "kernel": {"version": sarab_version() if options.kernel is None else "other", "sha256": _sha256(kernel)},
+        "interpreter": {
+            "implementation": sys.implementation.name,
+            "version": platform.python_version(),
+            "sha256": _sha256(executable.data),
+        },
+        "libc": packed.libc,
+        "application": {
+            "name": analysis.application.name,
+            "kind": analysis.application.kind,
+            "target": analysis.application.target,
+        },
+        "modules": packed.module_count,
+        "files": len(packed.tree.entries),
+        "devices": [],
+        "distributions": packer.distributions(),
+        "inputs": packed.inputs,
+        "options": {
+            "with_source": options.with_source,
+            "seal": options.seal,
+            "tmp": options.tmp,
+            "include": [*analysis.application.include, *options.include],
+            "exclude": [*analysis.application.exclude, *options.exclude],
+            "environment": [f"{name}={value}" for name, value in options.environment],
+            "arguments": list(options.arguments),
+            "kernel_options": list(options.kernel_options),
+        },
+    }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sarab_version() -> str:
+    """The version of the sarab that is running; `0` in a checkout that nobody installed."""
+    try:
+        return version("sarab")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,33 @@
+"""Source to bytecode that is the same wherever and whenever it is made.
+
+Bytecode is compiled without optimisation: assertions hold, docstrings and names stay, tracebacks have file and line. File
+names inside it are image paths. The header says "unchecked": the interpreter never compares it with a source.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import warnings
+
+from sarab.build.errors import SyntaxFault
+from sarab.build.marshalled import canonical
+
+_FLAGS_UNCHECKED_HASH = 1
+
+
+def compile_source(source: bytes, image_path: str, shown_path: str) -> bytes:
+    """Compile the text of a .py file that will be `image_path` into the bytes of a .pyc file.
+
+    `shown_path` is what an error message calls it. Raises SyntaxFault with file and line.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            code = compile(source, image_path, "exec", dont_inherit=True, optimize=0)
+    except SyntaxError as error:
+        raise SyntaxFault(f"{shown_path}:{error.lineno or 1}: {error.msg}.") from error
+    except ValueError as error:  # NUL bytes
+        raise SyntaxFault(f"{shown_path}:1: {error}.") from error
+    header = importlib.util.MAGIC_NUMBER + _FLAGS_UNCHECKED_HASH.to_bytes(4, "little")
+    return header + importlib.util.source_hash(source) + canonical(marshal.dumps(code))

@@ -1,0 +1,119 @@
+"""Files that are no modules: data beside packages, metadata of distributions, what the application names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from sarab.build import hooks
+from sarab.build.closure import Closure
+from sarab.build.errors import SpecError
+from sarab.build.interpreter import APPLICATION, SITE_PACKAGES
+from sarab.build.resolve import Area, Found, Kind
+from sarab.build.spec import Application
+
+METADATA_NAMES = ("METADATA", "PKG-INFO", "entry_points.txt", "top_level.txt")
+METADATA_READERS = ("importlib.metadata", "importlib_metadata", "pkg_resources")
+_FOLDER_DEPTH_MAX = 16
+"""Of data below a package; a loop of symbolic links ends here."""
+
+
+def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
+    """(image path, file) of the data in every package of which some module looks for files beside itself."""
+    tops = {closure.modules[name].top for name, scan in closure.scans.items() if scan.uses_files and name in closure.modules}
+    for found in sorted(closure.modules.values(), key=lambda f: f.name):
+        if found.search is None or found.area is Area.STDLIB:
+            continue
+        if found.area is Area.SITE and found.top not in tops:
+            continue
+        image = found.image_path.removesuffix("/__init__.py")
+        if found.kind is Kind.EXTENSION:
+            image = os.path.dirname(found.image_path)
+        for folder in found.search:
+            yield from _folder_data(folder, image, closure, found.name, 0)
+
+
+def _folder_data(folder: str, image: str, closure: Closure, package: str, depth: int) -> Iterator[tuple[str, str]]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir():
+            # A package that is not in the closure stays out with its data; one that is in is visited by itself.
+            is_package = os.path.exists(os.path.join(entry.path, "__init__.py"))
+            if is_package or f"{package}.{entry.name}" in closure.modules:
+                continue
+            if entry.name in hooks.DATA_FOLDERS_SKIPPED or entry.name.startswith(".") or depth == _FOLDER_DEPTH_MAX:
+                continue
+            yield from _folder_data(entry.path, f"{image}/{entry.name}", closure, f"{package}.{entry.name}", depth + 1)
+        elif entry.is_file() and is_data(entry.name):
+            yield f"{image}/{entry.name}", entry.path
+
+
+def is_data(name: str) -> bool:
+    suffix = os.path.splitext(name)[1].lower()
+    if name in hooks.DATA_NAMES_SKIPPED or suffix in hooks.DATA_SUFFIXES_SKIPPED:
+        return False
+    return not (suffix == ".so" or ".so." in name)
+
+
+def application_data(application: Application) -> Iterator[tuple[str, str]]:
+    """(image path, file) of what `[tool.sarab] data` names."""
+    if application.project is None:
+        return
+    for pattern in application.data:
+        try:
+            paths = sorted(application.project.glob(pattern))
+        except (ValueError, NotImplementedError) as error:
+            raise SpecError(f"[tool.sarab] data has {pattern!r}, which is no pattern of files: {error}.") from error
+        files = [p for path in paths for p in (sorted(path.rglob("*")) if path.is_dir() else [path]) if p.is_file()]
+        if not files:
+            raise SpecError(f"[tool.sarab] data has {pattern!r}, and no file in {application.project} is like it.")
+        for path in files:
+            base = application.root if path.is_relative_to(application.root) else application.project
+            yield f"{APPLICATION}/{path.relative_to(base).as_posix()}", str(path)
+
+
+class Distributions:
+    """The distributions that the modules of a closure come from."""
+
+    def __init__(self, search_path: Iterable[str]) -> None:
+        self._owners: dict[str, Distribution] = {}
+        self._all: list[Distribution] = []
+        for distribution in distributions(path=list(search_path)):
+            self._all.append(distribution)
+            root = _root(distribution)
+            for file in distribution.files or ():
+                self._owners.setdefault(os.path.normpath(os.path.join(root, str(file))), distribution)
+
+    def owner(self, found: Found) -> Distribution | None:
+        return self._owners.get(os.path.normpath(found.path)) if found.path else None
+
+    def of(self, closure: Closure) -> list[Distribution]:
+        """Sorted by name; each at most once."""
+        owners = {id(owner): owner for found in closure.modules.values() if (owner := self.owner(found)) is not None}
+        return sorted(owners.values(), key=lambda d: d.name.lower())
+
+
+def wants_metadata(closure: Closure) -> bool:
+    """Whether anything outside of the standard library may read the metadata of distributions."""
+    importers = {edge.importer for name in METADATA_READERS for edge in closure.edges.get(name, ())}
+    return any(name not in closure.modules or closure.modules[name].area is not Area.STDLIB for name in importers)
+
+
+def metadata(distribution: Distribution) -> Iterator[tuple[str, bytes]]:
+    """(image path, bytes) of what importlib.metadata reads of a distribution."""
+    folder = getattr(distribution, "_path", None)
+    if not isinstance(folder, Path) or not folder.is_dir():
+        return
+    for name in METADATA_NAMES:
+        path = folder / name
+        if path.is_file():
+            yield f"{SITE_PACKAGES}/{folder.name}/{name}", path.read_bytes()
+
+
+def _root(distribution: Distribution) -> str:
+    return str(distribution.locate_file(""))

@@ -1,0 +1,139 @@
+"""What no reading of Python source can tell about imports. Each entry says why it is here.
+
+GATES and CUTS leave out what the source of the standard library seems to need and a program in an image does not.
+IMPLIED adds what C code imports. Packages from PyPI need few entries: their extension modules are watched as they load
+(sarab.build.observe), and lazily imported names are read from their sources (sarab.build.scan).
+"""
+
+from __future__ import annotations
+
+GATES: dict[tuple[str, str], frozenset[str]] = {
+    # An edge importer -> module that is followed only when a module outside of the importer's package mentions a name.
+    ("functools", "typing"): frozenset({"singledispatch", "singledispatchmethod"}),
+    ("collections", "heapq"): frozenset({"most_common"}),
+    ("shutil", "zlib"): frozenset({"make_archive", "unpack_archive", "get_archive_formats", "get_unpack_formats"}),
+    ("shutil", "bz2"): frozenset({"make_archive", "unpack_archive", "get_archive_formats", "get_unpack_formats"}),
+    ("shutil", "lzma"): frozenset({"make_archive", "unpack_archive", "get_archive_formats", "get_unpack_formats"}),
+    ("shutil", "tarfile"): frozenset({"make_archive", "unpack_archive"}),
+    ("shutil", "zipfile"): frozenset({"make_archive", "unpack_archive"}),
+    ("shutil", "pwd"): frozenset({"chown", "make_archive"}),
+    ("shutil", "grp"): frozenset({"chown", "make_archive"}),
+    ("concurrent.futures", "concurrent.futures.process"): frozenset({"ProcessPoolExecutor", "BrokenProcessPool"}),
+    ("uuid", "hashlib"): frozenset({"uuid3", "uuid5"}),
+    ("asyncio.*", "ssl"): frozenset({"ssl", "start_tls", "SSLContext"}),
+    ("enum", "re"): frozenset({"_simple", "_test_simple_enum"}),
+    ("importlib.metadata", "email"): frozenset({"metadata", "version", "requires", "distribution", "distributions"}),
+}
+
+GATE_NAMES = frozenset(name for names in GATES.values() for name in names)
+
+CUTS: dict[tuple[str, str], str] = {
+    # Edges that are never followed, and what is lost.
+    ("os", "subprocess"): "os.popen starts a shell, and an image has one process",
+    ("_sitebuiltins", "pydoc"): "help() is for a person at a prompt",
+    ("warnings", "tracemalloc"): "only adds where a leaked object was made, when tracemalloc runs",
+    ("site", "*"): "site is not run in an image; sarab.runtime.start does what is needed of it",
+    ("encodings", "encodings.*"): "codecs are named one by one (ENCODINGS, and encodings found in the sources)",
+    ("encodings", "_winapi"): "Windows",
+    ("locale", "encodings"): "the aliases alone are used",
+    ("pickle", "doctest"): "self test",
+    ("difflib", "doctest"): "self test",
+    ("statistics", "doctest"): "self test",
+    ("asyncio.events", "asyncio.windows_events"): "Windows",
+    ("bdb", "pdb"): "a debugger needs a person",
+    ("multiprocessing.util", "test"): "CPython's own tests",
+    ("unittest.mock", "pdb"): "a debugger needs a person",
+    ("doctest", "pdb"): "a debugger needs a person; doctest.testmod works until a test asks for one",
+    ("cgitb", "pydoc"): "cgitb without its documentation links",
+    ("ctypes.util", "distutils"): "looks for compilers",
+    ("sysconfig", "_aix_support"): "AIX",
+    ("sysconfig", "_osx_support"): "macOS",
+    ("platform", "plistlib"): "macOS",
+    ("mimetypes", "winreg"): "Windows",
+    ("zipfile", "py_compile"): "PyZipFile compiles modules: nothing compiles inside an image",
+    ("importlib._bootstrap_external", "tokenize"): "decodes sources: an image has bytecode",
+}
+
+IMPLIED: dict[str, tuple[str, ...]] = {
+    # What a C module of CPython imports by itself, at start or when a function needs it.
+    "_asyncio": ("asyncio.events", "asyncio.base_futures", "asyncio.exceptions", "asyncio.base_tasks", "asyncio.coroutines"),
+    "_bz2": ("_compression",),
+    "_ctypes": ("ctypes", "ctypes._endian"),
+    "_curses": ("curses",),
+    "_datetime": ("_strptime", "time"),
+    "_decimal": ("numbers", "collections"),
+    "_elementtree": ("copy", "xml.etree.ElementPath", "pyexpat"),
+    "_io": ("_locale",),
+    "_json": ("json.decoder",),
+    "_lzma": ("_compression",),
+    "_pickle": ("copyreg", "_compat_pickle", "codecs", "functools"),
+    "_posixsubprocess": ("gc",),
+    "_socket": ("encodings.idna",),
+    "_sqlite3": ("sqlite3", "sqlite3.dump"),
+    "_ssl": ("_socket",),
+    "_warnings": ("warnings",),
+    "_zoneinfo": ("zoneinfo._common", "zoneinfo._tzpath", "datetime"),
+    "array": ("copyreg", "collections.abc"),
+    "datetime": ("_strptime",),
+    "time": ("_strptime",),
+    "zoneinfo": ("tzdata",),
+    "numpy": ("numpy._core._methods", "numpy._core._dtype_ctypes", "numpy._core._internal"),
+}
+
+OPTIONAL_IMPLIED = frozenset({"tzdata", "_strptime", "numpy._core._methods", "numpy._core._dtype_ctypes", "numpy._core._internal"})
+
+ALWAYS: tuple[str, ...] = (
+    # What the interpreter itself imports at start, or when it reports an error.
+    "encodings",
+    "encodings.aliases",
+    "encodings.ascii",
+    "encodings.latin_1",
+    "encodings.utf_8",
+    "os",
+    "warnings",
+    "linecache",
+)
+
+ENCODINGS: tuple[str, ...] = (
+    # Small codecs, all written in C underneath, that programs and protocols name at run time (in a header, say).
+    "encodings.utf_8_sig",
+    "encodings.utf_16",
+    "encodings.utf_16_be",
+    "encodings.utf_16_le",
+    "encodings.utf_32",
+    "encodings.utf_32_be",
+    "encodings.utf_32_le",
+    "encodings.unicode_escape",
+    "encodings.raw_unicode_escape",
+)
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    # Libraries that are opened by name at run time once the module is in.
+    "threading": ("libgcc_s.so.1",),  # glibc's pthread_exit unwinds with it, and aborts without it
+    "concurrent.futures": ("libgcc_s.so.1",),
+}
+
+PACKAGES: dict[str, tuple[str, ...]] = {
+    # Modules and whole packages (`name.*`) that a package imports by names which its sources do not show.
+    "anyio": ("anyio._backends._asyncio",),
+    "asyncpg": ("asyncpg.pgproto.*", "asyncpg.protocol.*"),
+    "dns": ("dns.rdtypes.*",),
+    "sqlalchemy": ("sqlalchemy.dialects.sqlite",),
+    "PIL": ("PIL.*",),
+    "cryptography": ("cryptography.hazmat.backends.openssl.backend",),
+    "redis": ("redis.asyncio",),
+    "rich": ("rich._unicode_data.*",),
+}
+
+PREFIX_CUTS: frozenset[str] = frozenset({"encodings", "test", "idlelib", "lib2to3.fixes"})
+"""Packages of which a computed name does not bring every module."""
+
+DATA_SUFFIXES_SKIPPED = frozenset(
+    ".py .pyc .pyo .pyi .pyx .pxd .pxi .c .cc .cpp .cxx .h .hpp .hh .f .f90 .rs .a .o .la .lib .orig .map".split()
+)
+"""Files beside modules that no running program reads: sources of other languages, type stubs, objects for linkers."""
+DATA_NAMES_SKIPPED = frozenset({"py.typed", "py.typed.txt", "RECORD", "INSTALLER", ".gitignore", ".DS_Store", "conftest.py"})
+DATA_FOLDERS_SKIPPED = frozenset({"__pycache__", "tests", "test", "testing", ".git", "node_modules", "docs", "doc", "include"})
+
+SHARED_OBJECT_FOLDERS = ("{}.libs",)
+"""Where auditwheel puts a wheel's own libraries; DT_NEEDED finds them, and this is for those opened by path."""

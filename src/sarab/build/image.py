@@ -1,0 +1,168 @@
+"""An image: the kernel, the file system and the manifest in one ELF file (decision 0001).
+
+`read` believes nothing: it returns an Image or raises Malformed (or ObjectError for an ELF file of another machine).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sarab.build import elf, sarabfs
+from sarab.build.errors import Malformed, OutputError
+from sarab.build.sarabfs import PAGE, FileSystem
+
+NOTE_OWNER = b"sarab\0"
+NOTE_TYPE = 0x53415242
+ALIGNMENT = 2 << 20
+"""The file system begins at the first multiple of this after the kernel: kernel/layout.h says the same."""
+KERNEL_SIZE_MAX = 64 << 20
+MANIFEST_SIZE_MAX = 16 << 20
+_NOTE_HEADER = struct.Struct("<III")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What an image file holds."""
+
+    entry: int
+    kernel_segments: tuple[elf.Segment, ...]
+    manifest: dict[str, Any]
+    files: FileSystem
+    file_system_address: int
+    file_system_size: int
+
+
+def assemble(kernel: bytes, file_system: bytes, manifest: Mapping[str, Any]) -> bytes:
+    """Make an image; equal inputs give equal bytes. Raises Malformed if the kernel is no kernel."""
+    header = elf.read(kernel, "The kernel")
+    if not header.loads:
+        raise Malformed("The kernel has no segment to load.")
+    note = _pack_note(json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    count = len(header.segments) + 2
+    body = bytearray(elf.HEADER_SIZE + count * elf.SEGMENT_SIZE)
+    table: list[elf.Segment] = []
+    moved: list[tuple[elf.Segment, int]] = []  # a PT_LOAD and its new offset
+    for segment in sorted(header.loads, key=lambda s: s.paddr):
+        body += bytes((segment.paddr - len(body)) % PAGE)
+        moved.append((segment, len(body)))
+        body += kernel[segment.offset : segment.offset + segment.filesz]
+    for segment in header.segments:
+        table.append(segment._replace(offset=_moved_offset(segment, moved)))
+    address = file_system_address(header.loads)
+    body += bytes(-len(body) % PAGE)
+    size = len(file_system)
+    table.append(elf.Segment(elf.PT_LOAD, elf.PF_R, len(body), address, address, size, size, PAGE))
+    body += file_system
+    body += bytes(-len(body) % PAGE)
+    table.append(elf.Segment(elf.PT_NOTE, elf.PF_R, len(body), 0, 0, len(note), len(note), 4))
+    body += note
+    head = elf.pack_header(header.entry, count) + b"".join(segment.pack() for segment in table)
+    body[: len(head)] = head
+    return bytes(body)
+
+
+def file_system_address(loads: tuple[elf.Segment, ...]) -> int:
+    """Where the file system lies in physical memory, given the kernel's PT_LOADs."""
+    end = max(segment.paddr + segment.memsz for segment in loads)
+    return (end + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+def read(data: bytes) -> Image:
+    """Take an image apart and check it."""
+    header = elf.read(data, "The image")
+    loads = header.loads
+    if len(loads) < 2:
+        raise Malformed("This ELF file is not an image of sarab: it has no segment with a file system.")
+    kernel, last = loads[:-1], loads[-1]
+    content = memoryview(data)[last.offset : last.offset + last.filesz]
+    if bytes(content[:8]) != sarabfs.MAGIC:
+        raise Malformed("This ELF file is not an image of sarab: its last segment is not a file system.")
+    if last.paddr != file_system_address(kernel) or last.filesz != last.memsz or last.flags != elf.PF_R:
+        raise Malformed("The image's file system is not where its kernel looks for it.")
+    if any((segment.offset - segment.paddr) % PAGE for segment in loads):
+        raise Malformed("A segment of the image is not aligned to its pages.")
+    manifest = _read_manifest(data, header.segments)
+    files = sarabfs.read(content)
+    return Image(header.entry, kernel, manifest, files, last.paddr, last.filesz)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put `data` at `path` as a whole or not at all; OutputError says why not."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o755 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(f"The disk is full: {path} needs {len(data)} bytes.") from error
+        if not path.parent.is_dir():
+            raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.") from error
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _moved_offset(segment: elf.Segment, moved: list[tuple[elf.Segment, int]]) -> int:
+    for load, offset in moved:
+        if load.offset <= segment.offset and segment.offset + segment.filesz <= load.offset + load.filesz:
+            return offset + segment.offset - load.offset
+    if segment.filesz:
+        raise Malformed("The kernel has a segment outside of what is loaded.")
+    return 0
+
+
+def _pack_note(content: bytes) -> bytes:
+    head = _NOTE_HEADER.pack(len(NOTE_OWNER), len(content), NOTE_TYPE)
+    return head + _padded(NOTE_OWNER) + _padded(content)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _read_manifest(data: bytes, segments: tuple[elf.Segment, ...]) -> dict[str, Any]:
+    for segment in segments:
+        if segment.type != elf.PT_NOTE or segment.filesz > MANIFEST_SIZE_MAX:
+            continue
+        note = data[segment.offset : segment.offset + segment.filesz]
+        position = 0
+        while position + _NOTE_HEADER.size <= len(note):
+            owner_size, size, kind = _NOTE_HEADER.unpack_from(note, position)
+            owner_at = position + _NOTE_HEADER.size
+            content_at = owner_at + (owner_size + 3) // 4 * 4
+            position = content_at + (size + 3) // 4 * 4
+            if kind == NOTE_TYPE and note[owner_at : owner_at + owner_size] == NOTE_OWNER:
+                return _parse_manifest(note[content_at : content_at + size], size)
+    raise Malformed("This ELF file is not an image of sarab: it has no manifest.")
+
+
+def _parse_manifest(text: bytes, size: int) -> dict[str, Any]:
+    if len(text) != size:
+        raise Malformed("The manifest of the image is cut short.")
+    try:
+        manifest = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Malformed("The manifest of the image is not JSON.") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != 1:
+        raise Malformed("The manifest of the image is of a version that this sarab does not know.")
+    return manifest

@@ -1,0 +1,211 @@
+"""From a closure to the files of an image: the writing half of a build."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sarab.build import contents, elf, hooks
+from sarab.build.analysis import Analysis, read_file
+from sarab.build.bytecode import compile_source
+from sarab.build.cache import Cache
+from sarab.build.closure import PROGRAM
+from sarab.build.errors import ObjectError
+from sarab.build.interpreter import APPLICATION, EXECUTABLE, SITE_PACKAGES, STDLIB
+from sarab.build.libraries import Libraries
+from sarab.build.resolve import Area, Found, Kind
+from sarab.build.tree import File, Tree
+from sarab.runtime import start as runtime_start
+
+START = "/boot/start.pyc"
+START_FILE = "/boot/start"
+OBJECTS_FILE = "/boot/objects"
+ENVIRONMENT = (("LC_ALL", "C.UTF-8"), ("HOME", "/tmp"))
+"""C.UTF-8 is built into glibc since 2.35: text is UTF-8 with no locale file."""
+PYTHON_FLAGS = ("-S", "-P", "-s", "-B", "-X", "frozen_modules=on")
+
+
+@dataclass
+class Packed:
+    """The files of an image and what is said about them."""
+
+    tree: Tree = field(default_factory=Tree)
+    sizes: Counter[str] = field(default_factory=Counter)
+    """Bytes by package, for the report."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """Build input -> SHA-256, in hexadecimal."""
+    module_count: int = 0
+    libc: str = "none"
+
+
+class Packer:
+    """Fills one Packed from one Analysis."""
+
+    def __init__(self, analysis: Analysis, cache: Cache, with_source: bool, progress: Callable[[str], None]) -> None:
+        self.analysis = analysis
+        self.packed = Packed()
+        self._cache = cache
+        self._with_source = with_source
+        self._progress = progress
+        self._tree = self.packed.tree
+        self._libraries = Libraries(self._tree, elf.strip)
+        self._digests: dict[str, list[tuple[str, bytes]]] = {}
+        self._distributions = contents.Distributions(map(str, analysis.interpreter.site_directories))
+
+    def pack(self) -> Packed:
+        """Everything but the start file, which depends on more than the closure."""
+        self._progress("interpreter")
+        self._libraries.add_program(str(self.analysis.interpreter.executable), EXECUTABLE)
+        self._add_start()
+        self._progress(f"{len(self.analysis.closure.modules)} modules")
+        for found in sorted(self.analysis.closure.modules.values(), key=lambda f: f.name):
+            self._add_module(found)
+        application = self.analysis.application
+        if application.script is not None:
+            path = f"{APPLICATION}/{application.target}"
+            self._add_source(path, self.analysis.sources[PROGRAM], str(application.script), "application")
+            self.packed.module_count += 1
+        self._add_data()
+        self._add_libraries()
+        self._tree.add_directory(APPLICATION)
+        self._tree.add_directory(SITE_PACKAGES)
+        self._tree.add_directory(f"{STDLIB}/lib-dynload")  # a landmark: without it CPython warns about its prefix
+        self._finish_inputs()
+        return self.packed
+
+    def objects(self) -> list[str]:
+        """Shared objects that are loaded after the program has started."""
+        return sorted(path for path in self._libraries.sources if path not in (EXECUTABLE, self._libraries.interpreter))
+
+    def _add_start(self) -> None:
+        source = read_file(str(Path(runtime_start.__file__).with_suffix(".py")))
+        self._tree.add(START, File(self._compile("/boot/start.py", source, "start.py")))
+
+    def _add_module(self, found: Found) -> None:
+        package = self._package(found)
+        if found.kind in (Kind.SOURCE, Kind.EXTENSION, Kind.BYTECODE):
+            self.packed.module_count += 1
+        if found.kind is Kind.SOURCE or (found.kind is Kind.FROZEN and found.name == "os" and found.path):
+            self._add_source(found.image_path, self.analysis.source(found), found.path or found.name, package)
+        elif found.kind is Kind.BYTECODE:
+            data = read_file(found.path or "")
+            if data[:4] != importlib.util.MAGIC_NUMBER:
+                raise ObjectError(f"{found.path} is bytecode of another Python than {sys.version.split()[0]}.")
+            self._put(found.image_path + "c", data, package, found.path or "")
+        elif found.kind is Kind.EXTENSION:
+            before = self._tree.size()
+            try:
+                self._libraries.add(found.path or "", found.image_path)
+            except ObjectError as error:
+                raise ObjectError(f"{error} (the module {found.name})") from error
+            self.packed.sizes[package] += self._tree.size() - before
+        elif found.kind is Kind.NAMESPACE:
+            self._tree.add_directory(os.path.dirname(found.image_path))
+
+    def _add_source(self, path: str, source: bytes, shown: str, package: str) -> None:
+        bytecode = self._compile(path, source, shown)
+        if self._with_source:
+            folder, _, name = path.rpartition("/")
+            cached = f"{folder}/__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
+            self._put(path, source, package, shown)
+            self._put(cached, bytecode, package, None)
+        else:
+            self._put(path + "c", bytecode, package, None)
+            self._digests.setdefault(package, []).append((path, hashlib.sha256(source).digest()))
+
+    def _compile(self, path: str, source: bytes, shown: str) -> bytes:
+        key = self._cache.key("bytecode", importlib.util.MAGIC_NUMBER, sys.version, path, source)
+        kept = self._cache.get(key)
+        if kept is None:
+            kept = compile_source(source, path, shown)
+            self._cache.put(key, kept)
+        return kept
+
+    def _put(self, path: str, data: bytes, package: str, source: str | None, executable: bool = False) -> None:
+        self._tree.add(path, File(data, executable))
+        self.packed.sizes[package] += len(data)
+        if source is not None:
+            self._digests.setdefault(package, []).append((path, hashlib.sha256(data).digest()))
+
+    def _add_data(self) -> None:
+        closure = self.analysis.closure
+        for path, source in contents.package_data(closure):
+            if path not in self._tree:
+                self._put(path, read_file(source), self._package_of_path(path), source)
+        for path, source in contents.application_data(self.analysis.application):
+            if path not in self._tree:
+                self._put(path, read_file(source), "application", source)
+        if contents.wants_metadata(closure):
+            for distribution in self._distributions.of(closure):
+                for path, data in contents.metadata(distribution):
+                    self._put(path, data, distribution.name, path)
+
+    def _add_libraries(self) -> None:
+        before = self._tree.size()
+        for module, names in sorted(hooks.LIBRARIES.items()):
+            if module in self.analysis.closure.modules:
+                for name in names:
+                    self._libraries.add_by_name(name)
+        self._libraries.write_cache()
+        self.packed.sizes["shared libraries"] += self._tree.size() - before
+        interpreter = [EXECUTABLE, *self._libraries.program]
+        self.packed.sizes["interpreter"] += sum(
+            len(entry.data) for path in interpreter if isinstance(entry := self._tree.entries.get(path), File)
+        )
+        self._tree.add(OBJECTS_FILE, File("".join(f"{path}\n" for path in self.objects()).encode()))
+        linker = self._libraries.interpreter or ""
+        self.packed.libc = "musl" if "musl" in linker else "glibc" if linker else "none"
+
+    def _package(self, found: Found) -> str:
+        if found.area is Area.APPLICATION:
+            return "application"
+        return "standard library" if found.area is Area.STDLIB else found.top
+
+    def _package_of_path(self, path: str) -> str:
+        if path.startswith(SITE_PACKAGES + "/"):
+            return path[len(SITE_PACKAGES) + 1 :].partition("/")[0]
+        return "application"
+
+    def _finish_inputs(self) -> None:
+        for package, digests in self._digests.items():
+            total = hashlib.sha256()
+            for path, digest in sorted(digests):
+                total.update(path.encode() + b"\0" + digest)
+            self.packed.inputs[package] = total.hexdigest()
+        for path in self._libraries.sources:
+            entry = self._tree.entries[path]
+            if isinstance(entry, File):
+                self.packed.inputs[path] = hashlib.sha256(entry.data).hexdigest()
+
+    def distributions(self) -> list[dict[str, Any]]:
+        return [{"name": d.name, "version": d.version} for d in self._distributions.of(self.analysis.closure)]
+
+
+def start_file(
+    analysis: Analysis,
+    environment: tuple[tuple[str, str], ...],
+    arguments: tuple[str, ...],
+    tmp: str | None,
+    kernel_options: tuple[str, ...],
+) -> bytes:
+    """/boot/start, decision 0002."""
+    application = analysis.application
+    target = f"{APPLICATION}/{application.target}" if application.kind == "script" else application.target
+    words = [EXECUTABLE, *PYTHON_FLAGS, START, application.kind, target, *arguments]
+    lines = [f"exec {EXECUTABLE}", *(f"arg {word}" for word in words)]
+    lines += [f"env {name}={value}" for name, value in {**dict(ENVIRONMENT), **dict(environment)}.items()]
+    lines.append(f"cwd {APPLICATION}")
+    if tmp is not None:
+        lines.append(f"tmp {tmp}")
+    lines += [f"option {option}" for option in kernel_options]
+    for line in lines:
+        if "\n" in line or "\0" in line:
+            raise ObjectError(f"{line!r} holds a line break, and the start file of an image cannot.")
+    return "".join(line + "\n" for line in lines).encode()

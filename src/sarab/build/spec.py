@@ -1,0 +1,160 @@
+"""What a person names on the command line: app.py, package.module:function, `-m package`, or a directory."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sarab.build.errors import SpecError
+
+Kind = Literal["script", "module", "function"]
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_CONFIGURED = {"entry": str, "include": list, "exclude": list, "data": list}
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application, found on this machine."""
+
+    kind: Kind
+    name: str
+    """What the image is called."""
+    target: str
+    """The script's file name, the module, or module:function."""
+    root: Path
+    """The folder that its imports start from; it becomes /app."""
+    script: Path | None = None
+    project: Path | None = None
+    """The folder of its pyproject.toml."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    """Globs below `project`: more files for /app."""
+
+
+def parse(spec: str) -> Application:
+    """Find the application that `spec` names; SpecError says what was wrong with it."""
+    spec = spec.strip()
+    if spec.startswith("-m"):
+        module = spec[2:].strip()
+        if not _DOTTED.fullmatch(module):
+            raise SpecError(f"-m needs the name of a module, and {module!r} is none.")
+        return _configured(Application("module", module.split(".")[-1], module, _root_for(module, Path.cwd())))
+    path = Path(spec)
+    if path.is_dir():
+        return _directory(path)
+    if spec.endswith(".py") or path.is_file():
+        if not path.exists():
+            raise SpecError(f"There is no file {spec}.")
+        return _script(path)
+    module, colon, function = spec.partition(":")
+    if colon and _DOTTED.fullmatch(module) and _DOTTED.fullmatch(function):
+        return _configured(Application("function", module.split(".")[-1], spec, _root_for(module, Path.cwd())))
+    if "/" in spec:
+        raise SpecError(f"There is no file {spec}.")
+    if _DOTTED.fullmatch(spec):
+        raise SpecError(f"{spec} is no file; for a module say `-m {spec}`, for a function `{spec}:function`.")
+    raise SpecError(f"{spec!r} is neither a file, a directory, module:function nor -m module.")
+
+
+def _script(path: Path) -> Application:
+    path = path.resolve()
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror}.") from error
+    return _configured(Application("script", path.stem, path.name, path.parent, script=path))
+
+
+def _directory(path: Path) -> Application:
+    path = path.resolve()
+    table = _table(path)
+    if not (path / "pyproject.toml").exists():
+        if (path / "__main__.py").is_file():
+            return _script(path / "__main__.py")
+        raise SpecError(f"{path} has neither a pyproject.toml nor a __main__.py.")
+    entry = table.get("entry") or _default_entry(path)
+    module, colon, _ = entry.partition(":")
+    name = path.name
+    if entry.endswith(".py"):
+        script = path / entry
+        if not script.is_file():
+            raise SpecError(f"[tool.sarab] entry in {path / 'pyproject.toml'} names {entry}, and there is no such file.")
+        return _configured(Application("script", name, script.name, script.parent, script=script))
+    if not _DOTTED.fullmatch(module):
+        raise SpecError(f"[tool.sarab] entry in {path / 'pyproject.toml'} is {entry!r}: neither a file nor module:function.")
+    return _configured(Application("function" if colon else "module", name, entry, _root_for(module, path), project=path))
+
+
+def _default_entry(path: Path) -> str:
+    """The only script of the project, else the only package with a __main__, else main.py or app.py."""
+    project = _load(path / "pyproject.toml").get("project", {})
+    scripts = project.get("scripts", {})
+    if isinstance(scripts, dict) and len(scripts) == 1:
+        return str(next(iter(scripts.values())))
+    mains = sorted({*path.glob("*/__main__.py"), *path.glob("src/*/__main__.py")})
+    if len(mains) == 1:
+        return mains[0].parent.name
+    for name in ("main.py", "app.py", "__main__.py"):
+        if (path / name).is_file():
+            return name
+    raise SpecError(
+        f"{path / 'pyproject.toml'} does not say what to start: add `entry = \"package.module:function\"` under [tool.sarab]."
+    )
+
+
+def _root_for(module: str, base: Path) -> Path:
+    """`base`, or its src folder if the module's top package is there."""
+    top = module.split(".")[0]
+    for folder in (base, base / "src"):
+        if (folder / top).is_dir() or (folder / f"{top}.py").is_file():
+            return folder.resolve()
+    return base.resolve()
+
+
+def _configured(application: Application) -> Application:
+    project = application.project or next(
+        (folder for folder in (application.root, application.root.parent) if (folder / "pyproject.toml").is_file()), None
+    )
+    if project is None:
+        return application
+    table = _table(project)
+    return Application(
+        application.kind,
+        application.name,
+        application.target,
+        application.root,
+        application.script,
+        project,
+        tuple(table.get("include", ())),
+        tuple(table.get("exclude", ())),
+        tuple(table.get("data", ())),
+    )
+
+
+def _table(project: Path) -> dict[str, Any]:
+    path = project / "pyproject.toml"
+    if not path.is_file():
+        return {}
+    table = _load(path).get("tool", {}).get("sarab", {})
+    for key, kind in _CONFIGURED.items():
+        if key not in table:
+            continue
+        value = table[key]
+        if not isinstance(value, kind) or (kind is list and not all(isinstance(item, str) for item in value)):
+            raise SpecError(f"[tool.sarab] {key} in {path} must be {'a text' if kind is str else 'a list of texts'}.")
+    result: dict[str, Any] = table
+    return result
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not valid TOML: {error}.") from error
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror}.") from error

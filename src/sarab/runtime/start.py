@@ -1,0 +1,184 @@
+"""The first Python code in an image: prepares the interpreter and becomes the application.
+
+Started as `python3.X -S -P -s start.pyc KIND TARGET ARGUMENTS...`, where KIND and TARGET are `script /app/hello.py`,
+`module package` or `function package.module:function`. It does what `site` would do and an image needs, and imports
+nothing that is not inside the interpreter's executable, for each file opened before the application is time to its first
+line. As a plain file on Linux (`sarab run --on process`) it does the same, with the paths that the interpreter has.
+"""
+
+from __future__ import annotations
+
+import builtins
+import faulthandler
+import marshal
+import posix
+import sys
+from types import CodeType, ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+MARK_DEVICE = "/dev/mark"
+SEAL_DEVICE = "/dev/seal"
+OBJECTS = "/boot/objects"
+_OURS = "/boot/start.pyc"
+_PYC_HEADER_SIZE = 16
+_RTLD_LAZY = 1
+
+
+def start() -> None:
+    """Prepare, and run what `sys.argv` names. Does not return normally if the application ends by an exception."""
+    own, kind, target, *arguments = sys.argv
+    faulthandler.enable()
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    _add_builtins()
+    root = own.removesuffix(_OURS) if own.endswith(_OURS) else None
+    if root is not None:
+        sys.path[:] = _image_path(root)
+    if posix.environ.get(b"SARAB_SEAL") == b"1":
+        _seal(root or "")
+    main = ModuleType("__main__")
+    main.__dict__.update(__builtins__=builtins, __cached__=None, __file__=None)
+    sys.modules["__main__"] = main
+    try:
+        if kind == "script":
+            if root is None:
+                sys.path.insert(0, target.rpartition("/")[0] or ".")
+            _run_script(main, target, arguments)
+        elif kind == "module":
+            _run_module(main, target, arguments)
+        else:
+            _run_function(main, target, arguments)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        _report(error)
+
+
+def _run_script(main: ModuleType, path: str, arguments: list[str]) -> None:
+    from _frozen_importlib_external import SourceFileLoader  # type: ignore[import-not-found]
+
+    code = _script_code(path)
+    main.__dict__.update(__file__=path, __loader__=SourceFileLoader("__main__", path), __annotations__={})
+    sys.argv[:] = [path, *arguments]
+    _mark()
+    exec(code, main.__dict__)
+
+
+def _script_code(path: str) -> CodeType:
+    folder, _, name = path.rpartition("/")
+    stem = name.removesuffix(".py")
+    for candidate in (f"{folder}/{stem}.pyc", f"{folder}/__pycache__/{stem}.{sys.implementation.cache_tag}.pyc"):
+        if not candidate.startswith("/app/") and "/app/" not in candidate:
+            break  # A plain file on Linux: its bytecode may be older than itself.
+        try:
+            with open(candidate, "rb") as file:
+                code: CodeType = marshal.loads(file.read()[_PYC_HEADER_SIZE:])
+                return code
+        except OSError:
+            continue
+    with open(path, "rb") as file:
+        return compile(file.read(), path, "exec", dont_inherit=True)
+
+
+def _run_module(main: ModuleType, name: str, arguments: list[str]) -> None:
+    spec = _find_spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        name += ".__main__"
+        spec = _find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    code = spec.loader.get_code(name)  # type: ignore[attr-defined]
+    main.__dict__.update(
+        __file__=spec.origin, __cached__=spec.cached, __loader__=spec.loader, __package__=spec.parent, __spec__=spec
+    )
+    sys.argv[:] = [code.co_filename, *arguments]
+    _mark()
+    exec(code, main.__dict__)
+
+
+def _find_spec(name: str) -> ModuleSpec | None:
+    parent = name.rpartition(".")[0]
+    path = None
+    if parent:
+        __import__(parent)
+        path = sys.modules[parent].__path__
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, path)
+        if spec is not None:
+            return spec
+    return None
+
+
+def _run_function(main: ModuleType, target: str, arguments: list[str]) -> NoReturn:
+    module_name, _, path = target.partition(":")
+    sys.argv[:] = [module_name.partition(".")[0], *arguments]
+    _mark()
+    __import__(module_name)
+    function: Any = sys.modules[module_name]
+    for name in path.split("."):
+        function = getattr(function, name)
+    result = function()
+    if hasattr(result, "__await__"):
+        import asyncio
+
+        async def wait() -> Any:
+            return await result
+
+        result = asyncio.run(wait())
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _report(error: BaseException) -> NoReturn:
+    """End as the interpreter does after an uncaught exception, without the frames of this file in its traceback."""
+    traceback: TracebackType | None = error.__traceback__
+    ours = start.__code__.co_filename
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == ours:
+        traceback = traceback.tb_next
+    error.__traceback__ = traceback
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, traceback
+    sys.excepthook(type(error), error, traceback)
+    sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
+
+
+def _image_path(root: str) -> list[str]:
+    library = f"{root}/usr/lib/python{sys.version_info.major}.{sys.version_info.minor}"
+    return [f"{root}/app", library, f"{library}/lib-dynload", f"{library}/site-packages"]
+
+
+def _add_builtins() -> None:
+    """`exit` and `quit` come from `site`, which an image does not run."""
+    from _sitebuiltins import Quitter  # type: ignore[import-not-found]
+
+    for name in ("exit", "quit"):
+        setattr(builtins, name, Quitter(name, "Ctrl-D (i.e. EOF)"))
+
+
+def _mark() -> None:
+    """Tell the kernel, if it wants to know, that the next instruction is the application's."""
+    if posix.environ.get(b"SARAB_MARKS") != b"1":
+        return
+    try:
+        device = posix.open(MARK_DEVICE, posix.O_WRONLY)
+    except OSError:
+        return
+    posix.write(device, b"application\n")
+    posix.close(device)
+
+
+def _seal(root: str) -> None:
+    """Load every shared object of the image; no other code can be mapped from then on (decision 0003)."""
+    from _ctypes import dlopen  # type: ignore[attr-defined]
+
+    with open(root + OBJECTS, encoding="utf-8") as file:
+        for line in file:
+            dlopen(root + line.rstrip("\n"), _RTLD_LAZY)
+    device = posix.open(SEAL_DEVICE, posix.O_WRONLY)
+    posix.write(device, b"1")
+    posix.close(device)
+
+
+if __name__ == "__main__":
+    start()
