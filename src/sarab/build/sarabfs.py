@@ -10,6 +10,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from sarab.build.errors import BuildError, Malformed
@@ -260,3 +261,16 @@ def _check_content(
 
 def _align(value: int, alignment: int) -> int:
     return (value + alignment - 1) // alignment * alignment
+
+
+def extract(files: FileSystem, folder: Path) -> None:
+    """Write all of `files` below `folder`, which is empty or new."""
+    for node in files:
+        path = folder / node.path.lstrip("/")
+        if node.is_directory:
+            path.mkdir(parents=True, exist_ok=True)
+        elif node.is_link:
+            path.symlink_to(files.data(node).decode())
+        else:
+            path.write_bytes(files.data(node))
+            path.chmod(stat.S_IMODE(node.mode) | stat.S_IWUSR)

@@ -6,18 +6,18 @@ nothing that is not inside the interpreter's executable, for each file opened be
 line. As a plain file on Linux (`sarab run --on process`) it does the same, with the paths that the interpreter has.
 """
 
-from __future__ import annotations
-
 import builtins
 import faulthandler
 import marshal
 import posix
 import sys
-from types import CodeType, ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
 
+# Not typing's, and no `from __future__ import annotations`: each would load a file.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType, TracebackType
+    from typing import Any, NoReturn
 
 MARK_DEVICE = "/dev/mark"
 SEAL_DEVICE = "/dev/seal"
@@ -39,7 +39,7 @@ def start() -> None:
         sys.path[:] = _image_path(root)
     if posix.environ.get(b"SARAB_SEAL") == b"1":
         _seal(root or "")
-    main = ModuleType("__main__")
+    main = type(sys)("__main__")
     main.__dict__.update(__builtins__=builtins, __cached__=None, __file__=None)
     sys.modules["__main__"] = main
     try:
@@ -57,7 +57,7 @@ def start() -> None:
         _report(error)
 
 
-def _run_script(main: ModuleType, path: str, arguments: list[str]) -> None:
+def _run_script(main: "ModuleType", path: str, arguments: list[str]) -> None:
     from _frozen_importlib_external import SourceFileLoader  # type: ignore[import-not-found]
 
     code = _script_code(path)
@@ -67,7 +67,7 @@ def _run_script(main: ModuleType, path: str, arguments: list[str]) -> None:
     exec(code, main.__dict__)
 
 
-def _script_code(path: str) -> CodeType:
+def _script_code(path: str) -> "CodeType":
     folder, _, name = path.rpartition("/")
     stem = name.removesuffix(".py")
     for candidate in (f"{folder}/{stem}.pyc", f"{folder}/__pycache__/{stem}.{sys.implementation.cache_tag}.pyc"):
@@ -75,7 +75,7 @@ def _script_code(path: str) -> CodeType:
             break  # A plain file on Linux: its bytecode may be older than itself.
         try:
             with open(candidate, "rb") as file:
-                code: CodeType = marshal.loads(file.read()[_PYC_HEADER_SIZE:])
+                code: "CodeType" = marshal.loads(file.read()[_PYC_HEADER_SIZE:])
                 return code
         except OSError:
             continue
@@ -83,7 +83,7 @@ def _script_code(path: str) -> CodeType:
         return compile(file.read(), path, "exec", dont_inherit=True)
 
 
-def _run_module(main: ModuleType, name: str, arguments: list[str]) -> None:
+def _run_module(main: "ModuleType", name: str, arguments: list[str]) -> None:
     spec = _find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
         name += ".__main__"
@@ -99,7 +99,7 @@ def _run_module(main: ModuleType, name: str, arguments: list[str]) -> None:
     exec(code, main.__dict__)
 
 
-def _find_spec(name: str) -> ModuleSpec | None:
+def _find_spec(name: str) -> "ModuleSpec | None":
     parent = name.rpartition(".")[0]
     path = None
     if parent:
@@ -112,28 +112,28 @@ def _find_spec(name: str) -> ModuleSpec | None:
     return None
 
 
-def _run_function(main: ModuleType, target: str, arguments: list[str]) -> NoReturn:
+def _run_function(main: "ModuleType", target: str, arguments: list[str]) -> "NoReturn":
     module_name, _, path = target.partition(":")
     sys.argv[:] = [module_name.partition(".")[0], *arguments]
     _mark()
     __import__(module_name)
-    function: Any = sys.modules[module_name]
+    function: "Any" = sys.modules[module_name]
     for name in path.split("."):
         function = getattr(function, name)
     result = function()
     if hasattr(result, "__await__"):
         import asyncio
 
-        async def wait() -> Any:
+        async def wait() -> "Any":
             return await result
 
         result = asyncio.run(wait())
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def _report(error: BaseException) -> NoReturn:
+def _report(error: BaseException) -> "NoReturn":
     """End as the interpreter does after an uncaught exception, without the frames of this file in its traceback."""
-    traceback: TracebackType | None = error.__traceback__
+    traceback: "TracebackType | None" = error.__traceback__
     ours = start.__code__.co_filename
     while traceback is not None and traceback.tb_frame.f_code.co_filename == ours:
         traceback = traceback.tb_next
