@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from outcomes import DIED, Report, Transcript, read
+from staging import staged_modules
 
-RUNNER = Path(__file__).with_name("runner.py")
 BATCH_SIZE = 30
 """Modules in one process or boot: their names must fit into a kernel command line of 2 KiB."""
 DEATHS_MAX = 4
@@ -27,9 +27,13 @@ def interpreter() -> Path:
     return Path(os.path.realpath(sys.executable))
 
 
-def control(arguments: Sequence[str]) -> Iterator[str]:
-    """Launch the runner as a Linux process."""
-    return _lines([str(interpreter()), str(RUNNER), *arguments])
+def control(runner: Path) -> Launch:
+    """Return what launches `runner` as a Linux process."""
+
+    def launch(arguments: Sequence[str]) -> Iterator[str]:
+        return _lines([str(interpreter()), str(runner), *arguments])
+
+    return launch
 
 
 def in_image(image: Path, timeout_s: float, options: Sequence[str] = ()) -> Launch:
@@ -42,11 +46,12 @@ def in_image(image: Path, timeout_s: float, options: Sequence[str] = ()) -> Laun
     return launch
 
 
-def build(image: Path, modules: Sequence[str]) -> None:
-    """Build the image of the runner with the test modules `modules`, their sources and their data."""
+def build(runner: Path, image: Path, tmp: str) -> None:
+    """Build the image of `runner` with all of the package test, sources and data included."""
     sarab = Path(sys.executable).with_name("sarab")
-    command = [str(sarab), "build", str(RUNNER), "-o", str(image), "--with-source"]
-    for module in ("test.support.*", "test.test_json.*", *(f"test.{module}" for module in modules)):
+    beside = staged_modules(runner)
+    command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp, "--include", "test.*"]
+    for module in beside:
         command += ["--include", module]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 

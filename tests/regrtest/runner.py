@@ -14,12 +14,14 @@ import fnmatch
 import importlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
 import traceback
 import unittest
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -150,6 +152,14 @@ def main() -> int:
     options = parser.parse_args()
     faulthandler.enable(file=STDERR)
 
+    # Both sides begin alike: no packages of this machine, and Ctrl-C as Python sets it (a background job ignores it).
+    sys.path[:] = [path for path in sys.path if "site-packages" not in path and "dist-packages" not in path]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    # Modules that the interpreter's own suite lacks lie beside this file (staging.py).
+    import test  # type: ignore[import-not-found, unused-ignore]
+
+    test.__path__.append(str(Path(__file__).resolve().parent))
     from test import support  # type: ignore[import-not-found, unused-ignore]
 
     support.has_fork_support = False

@@ -1,0 +1,124 @@
+"""``python tests/regrtest/run.py quick|all|MODULE...``: the control, the image, and what differs between them.
+
+With --control-only no image is built: the control is run and its own failures are shown. With --write-docs the result
+goes into docs/compatibility.md.
+"""
+
+import argparse
+import platform
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import comparison
+import execute
+import staging
+from outcomes import DIED, FAILED, Report
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+MODULES = HERE / "modules.toml"
+EXPECTED = HERE / "expected.toml"
+DOCUMENT = ROOT / "docs" / "compatibility.md"
+
+CONTROL_TEST_SECONDS = 120
+IMAGE_TEST_SECONDS = 600
+"""A test may take this long; an emulated processor is some twenty times slower than a real one."""
+BOOT_SECONDS = 3600
+MEMORY = "2G"
+TMP = "512M"
+"""Of memory and /tmp: some tests write large files, and only what is touched is used."""
+
+
+def choose(names: Sequence[str]) -> list[str]:
+    """Return the modules that `names` means: `quick`, `all`, or themselves."""
+    lists = tomllib.loads(MODULES.read_text())
+    modules: list[str] = []
+    for name in names:
+        if name in ("quick", "all"):
+            modules += lists["quick"]
+        if name == "all":
+            modules += lists["more"]
+        if name not in ("quick", "all"):
+            modules.append(name)
+    return list(dict.fromkeys(modules))
+
+
+def run_control(runner: Path, modules: Sequence[str], ignored: Sequence[str]) -> dict[str, Report]:
+    """Run `modules` as Linux processes."""
+    return execute.run(execute.control(runner), modules, ignored, CONTROL_TEST_SECONDS, _progress("process"))
+
+
+def run_image(image: Path, modules: Sequence[str], ignored: Sequence[str], accelerator: str) -> dict[str, Report]:
+    """Run `modules` inside `image`, in as many boots as it takes."""
+    options = ("--memory", MEMORY, "--accel", accelerator)
+    launch = execute.in_image(image, BOOT_SECONDS, options)
+    return execute.run(launch, modules, ignored, IMAGE_TEST_SECONDS, _progress("image"))
+
+
+def compare(modules: Sequence[str], folder: Path, accelerator: str = "auto") -> comparison.Comparison:
+    """Build the image, run both sides and compare them; NoSuite, NoStart or CalledProcessError if that cannot be."""
+    expected = comparison.load_expected(EXPECTED)
+    ignored = comparison.ignored(expected, modules)
+    runner = staging.stage(folder / "application", modules)
+    image = folder / "regrtest.elf"
+    execute.build(runner, image, TMP)
+    control = run_control(runner, modules, ignored)
+    inside = run_image(image, modules, ignored, accelerator)
+    return comparison.compare(control, inside, expected)
+
+
+def _progress(where: str) -> Callable[[Report], None]:
+    """Return what prints one line a module: where, its name, the seconds and how many tests of each outcome."""
+
+    def tell(report: Report) -> None:
+        counts: dict[str, int] = {}
+        for outcome in report.outcomes.values():
+            counts[outcome] = counts.get(outcome, 0) + 1
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        print(f"{where}: {report.module}: {report.seconds:.1f} s, {told}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; the exit status is 0 if all differences are expected."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--control-only", action="store_true")
+    parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--accel", default="auto", choices=("auto", "kvm", "tcg"))
+    parser.add_argument("modules", nargs="+", metavar="quick|all|MODULE")
+    options = parser.parse_args(arguments)
+    modules = choose(options.modules)
+    with tempfile.TemporaryDirectory(prefix="sarab-regrtest-") as name:
+        folder = Path(name)
+        if options.control_only:
+            ignored = comparison.ignored(comparison.load_expected(EXPECTED), modules)
+            reports = run_control(staging.stage(folder, modules), modules, ignored)
+            return _show_failures(reports)
+        result = compare(modules, folder, options.accel)
+    print(comparison.text(result))
+    if options.write_docs:
+        comparison.write_document(DOCUMENT, comparison.markdown(result, modules, platform.python_version()))
+    return 0 if result.good else 1
+
+
+def _show_failures(reports: dict[str, Report]) -> int:
+    """Print what failed in the control alone; status 1 if anything died."""
+    died = False
+    for report in reports.values():
+        for test, outcome in report.outcomes.items():
+            died = died or outcome == DIED
+            if outcome in (FAILED, DIED):
+                print(f"{outcome} {test}: {report.details.get(test, '')}")
+    print(f"{len(reports)} modules, {sum(report.seconds for report in reports.values()):.1f} s")
+    return 1 if died else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (staging.NoSuite, execute.NoStart) as error:
+        sys.exit(f"regrtest: {error}")

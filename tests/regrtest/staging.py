@@ -1,0 +1,86 @@
+"""Lay out what becomes the image's application: the runner, and what of CPython's suite the interpreter lacks.
+
+Some Pythons come without the suite (Debian packs it apart) or without some of it. The missing files are taken from
+Debian's package, which apt fetches into a cache; nothing is installed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+RUNNER = Path(__file__).with_name("runner.py")
+PACKAGE = f"libpython3.{sys.version_info.minor}-testsuite"
+
+
+class NoSuite(Exception):
+    """CPython's test suite for this interpreter cannot be had here; the message is one sentence that says why."""
+
+
+def stage(folder: Path, modules: Sequence[str]) -> Path:
+    """Copy the runner and every one of `modules` that the interpreter lacks into `folder`; return the runner's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    runner = folder / RUNNER.name
+    shutil.copyfile(RUNNER, runner)
+    own = suite_folder()
+    missing = [name for name in modules if not _exists(own, name)]
+    if not missing:
+        return runner
+    fetched = fetch_suite()
+    lacking = [name for name in missing if not _exists(fetched, name)]
+    if lacking:
+        raise NoSuite(f"neither {own} nor Debian's {PACKAGE} has {', '.join(lacking)}")
+    if len(missing) > len(modules) // 2:  # An interpreter without the suite: all of it, over the little it has.
+        shutil.copytree(own, folder / "test", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(fetched, folder / "test", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        for name in missing:
+            shutil.copyfile(fetched / f"{name}.py", folder / f"{name}.py")
+    return runner
+
+
+def staged_modules(runner: Path) -> list[str]:
+    """Return the modules that lie beside `runner`, which an image holds under their plain names."""
+    return sorted(path.stem for path in runner.parent.glob("test_*.py"))
+
+
+def suite_folder() -> Path:
+    """Return the folder of the package `test` in the standard library that an image gets."""
+    return Path(os.__file__).parent / "test"
+
+
+def _exists(suite: Path, module: str) -> bool:
+    """Say whether `suite` has the test module of that dotted name."""
+    path = suite.joinpath(*module.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def fetch_suite() -> Path:
+    """Return the folder `test` of Debian's package, fetched by apt once; NoSuite without apt or network."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sarab" / "regrtest"
+    folder = cache / PACKAGE
+    suite = folder / "usr" / "lib" / f"python3.{sys.version_info.minor}" / "test"
+    if (folder / "complete").exists():
+        return suite
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        done = subprocess.run(
+            ("apt-get", "download", "-qq", PACKAGE),
+            cwd=folder,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        raise NoSuite(f"this Python has no test suite, and apt cannot fetch {PACKAGE}: {error}") from None
+    archives = sorted(folder.glob("*.deb"))
+    if done.returncode != 0 or not archives:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise NoSuite(f"this Python has no test suite, and apt cannot fetch {PACKAGE} (run apt-get update?): {reason}")
+    subprocess.run(("dpkg-deb", "-x", archives[0], folder), check=True)
+    (folder / "complete").touch()
+    return suite

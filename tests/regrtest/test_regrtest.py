@@ -1,0 +1,119 @@
+"""CPython's own suite inside an image does what it does as a Linux process, but for what expected.toml explains."""
+
+from pathlib import Path
+
+import comparison
+import execute
+import pytest
+import run
+import staging
+from execute import NoStart
+from outcomes import DIED, FAILED, MISSING, PASSED, SKIPPED, Report, read
+
+
+@pytest.mark.boot
+def test_quick_modules_do_the_same_inside_an_image(tmp_path: Path) -> None:
+    try:
+        result = run.compare(run.choose(["quick"]), tmp_path)
+    except staging.NoSuite as reason:
+        pytest.skip(str(reason))
+    assert result.modules >= 60
+    assert result.good, comparison.text(result)
+
+
+def test_control_runs_a_module_and_reports_each_test(tmp_path: Path) -> None:
+    try:
+        runner = staging.stage(tmp_path, ["test_bool", "test_startfile"])
+    except staging.NoSuite as reason:
+        pytest.skip(str(reason))
+    reports = run.run_control(runner, ["test_bool", "test_startfile"], ["test.test_bool.BoolTest.test_repr"])
+    outcomes = reports["test_bool"].outcomes
+    assert outcomes["test.test_bool.BoolTest.test_str"] == PASSED
+    assert "test.test_bool.BoolTest.test_repr" not in outcomes
+    assert reports["test_startfile"].outcomes == {"test_startfile": SKIPPED}
+
+
+def test_module_that_dies_is_run_again_without_the_test_that_killed_it() -> None:
+    launched: list[list[str]] = []
+
+    def launch(arguments):  # type: ignore[no-untyped-def]
+        launched.append(list(arguments))
+        yield '@regrtest {"start": "test_x"}'
+        if "test.test_x.T.test_kill" not in arguments:
+            yield '@regrtest {"test": "test.test_x.T.test_kill"}'
+            return
+        yield (
+            '@regrtest {"module": "test_x", "seconds": 1, "skipped": "", "failed": "", '
+            '"outcomes": {"test.test_x.T.test_a": "passed"}, "details": {}}'
+        )
+        yield '@regrtest {"done": true}'
+
+    reports = execute.run(launch, ["test_x"], [], 10)
+    assert len(launched) == 2
+    assert reports["test_x"].outcomes == {
+        "test.test_x.T.test_a": PASSED,
+        "test_x": PASSED,
+        "test.test_x.T.test_kill": DIED,
+    }
+
+
+def test_runner_that_never_starts_is_an_error() -> None:
+    with pytest.raises(NoStart, match="no such machine"):
+        execute.run(lambda _: iter(["no such machine"]), ["test_x"], [], 10)
+
+
+def test_line_cut_by_a_crash_is_passed_over() -> None:
+    transcript = read(['@regrtest {"start": "test_x"}', '@regrtest {"test": "test.test_x.T.te'])
+    assert (transcript.module, transcript.test, transcript.done) == ("test_x", "", False)
+
+
+def _reports(**outcomes: str) -> dict[str, Report]:
+    return {"test_x": Report("test_x", {f"test.test_x.T.{name}": outcome for name, outcome in outcomes.items()})}
+
+
+def test_difference_without_an_entry_is_unexpected() -> None:
+    result = comparison.compare(_reports(a=PASSED, b=SKIPPED, c=PASSED), _reports(a=PASSED, b=SKIPPED, c=FAILED), [])
+    assert [difference.test for difference in result.unexpected] == ["test.test_x.T.c"]
+    assert not result.good
+
+
+def test_difference_with_an_entry_is_expected() -> None:
+    entry = comparison.Expected("test.test_x.T.c*", "no such device")
+    result = comparison.compare(_reports(c1=PASSED, c2=PASSED), _reports(c1=FAILED, c2=SKIPPED), [entry])
+    assert result.good
+    assert "no such device" in comparison.markdown(result, ["test_x"], "3.11.7")
+
+
+def test_entry_whose_test_passes_fails_the_run() -> None:
+    entry = comparison.Expected("test.test_x.T.c", "no such device")
+    result = comparison.compare(_reports(c=PASSED), _reports(c=PASSED), [entry])
+    assert result.stale == [entry]
+    assert not result.good
+
+
+def test_entry_of_a_module_that_was_not_run_is_not_stale() -> None:
+    entry = comparison.Expected("test.test_other.T.c", "no such device")
+    assert comparison.compare(_reports(c=PASSED), _reports(c=PASSED), [entry]).good
+
+
+def test_module_that_is_missing_inside_differs_in_every_test() -> None:
+    result = comparison.compare(_reports(a=PASSED), {}, [])
+    assert [difference.image for difference in result.differences] == [MISSING]
+
+
+def test_entry_without_a_reason_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "expected.toml"
+    path.write_text('[[difference]]\ntests = "test.test_x"\n')
+    with pytest.raises(ValueError, match="reason"):
+        comparison.load_expected(path)
+
+
+def test_lists_hold_what_the_issue_names() -> None:
+    named = (
+        "threading thread queue concurrent_futures json re struct decimal datetime zlib hashlib random time mmap "
+        "tempfile sqlite3 asyncio.test_queues"
+    )
+    quick = run.choose(["quick"])
+    assert {f"test_{name}" for name in named.split()} <= set(quick)
+    assert len(quick) >= 60
+    assert len(set(run.choose(["all"]))) == len(run.choose(["all"])) > len(quick)
