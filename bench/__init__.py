@@ -1,1 +1,1 @@
-"""The claims of sarab against Linux, measured side by side: one module a claim, one command for all: ``python -m bench``."""
+"""The claims of sarab against Linux, measured side by side: one module a claim, all of them by ``python -m bench``."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from bench import boot_time, image_size, loops, memory, rebuild, table
 from bench.guest import PROCESSORS, qemu
 from bench.pair import ROOT
-from bench.result import Failed, Row, Unavailable
+from bench.result import Failed, Row, Setting, Unavailable
 
-CLAIMS: dict[str, Callable[[Path, str, int], list[Row]]] = {
+CLAIMS: dict[str, Callable[[Setting], list[Row]]] = {
     "boot": boot_time.measure,
     "size": image_size.measure,
     "memory": memory.measure,
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"bench: {name} ...", file=sys.stderr, flush=True)
             try:
                 qemu()
-                claims[name] = CLAIMS[name](Path(folder), options.accel, options.runs)
+                claims[name] = CLAIMS[name](Setting(Path(folder), options.accel, options.runs))
             except Unavailable as reason:
                 skipped[name] = str(reason)
             except Failed as reason:

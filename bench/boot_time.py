@@ -4,34 +4,33 @@ Boots alternate (sarab, its twin, Linux, its twin, sarab, ...), so that noise on
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from bench.entry import write_twin
 from bench.guest import Boot, boot
 from bench.pair import HELLO, make_pair
-from bench.result import Failed, Row, median
+from bench.result import Failed, Row, Setting, median
 
 FIRST_LINE = "Hello"
 
 
-def measure(folder: Path, accelerator: str, runs: int) -> list[Row]:
-    """Boot hello `runs` times on each side and return a row for each starting point, and one for each phase."""
-    pair = make_pair(HELLO, folder)
+def measure(setting: Setting) -> list[Row]:
+    """Boot hello again and again on each side; return a row for each starting point and one for each phase."""
+    pair = make_pair(HELLO, setting.folder)
     from_start: dict[str, list[float]] = {"sarab": [], "linux": []}
     entry: dict[str, list[float]] = {"sarab": [], "linux": []}
     to_user: dict[str, list[float]] = {"sarab": [], "linux": []}
     marks: dict[str, list[float]] = {}
     twins = {}
     for guest in pair.guests:
-        twin = folder / f"{guest.name}-entry.elf"
+        twin = setting.folder / f"{guest.name}-entry.elf"
         write_twin(guest.kernel, twin)
         twins[guest.name] = replace(guest, name=f"{guest.name} entry", kernel=twin)
-    for run in range(runs + 1):
+    for run in range(setting.runs + 1):
         for guest in pair.guests:
-            done = boot(guest, accelerator)
+            done = boot(guest, setting.accelerator)
             if done.status != 0:
                 raise Failed(f"hello in the {guest.name} guest ended with status {done.status}:\n{done.text[-2000:]}")
-            entered = boot(twins[guest.name], accelerator)
+            entered = boot(twins[guest.name], setting.accelerator)
             if run == 0:
                 continue  # The first boot reads the files from disk; all later ones find them in memory.
             from_start[guest.name].append(done.first(done.console, FIRST_LINE) / 1e6)

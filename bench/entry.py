@@ -1,9 +1,9 @@
 """Turn a PVH kernel into one that only says "entry": how long QEMU and its firmware take until the kernel's first
 instruction.
 
-Guest clocks start at different points (Linux's starts well after its entry), so the time from kernel entry is measured on
-the host: the time of the first line, less the median time at which this twin of the very same file says "entry". The twin
-has the same size, segments and initial RAM disk; only the bytes at the entry point are replaced.
+Guest clocks start at different points (Linux's starts well after its entry), so the time from kernel entry is measured
+on the host: the time of the first line, less the median time at which this twin of the very same file says "entry". The
+twin has the same size, segments and initial RAM disk; only the bytes at the entry point are replaced.
 """
 
 import struct

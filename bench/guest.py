@@ -118,7 +118,7 @@ def boot(guest: Guest, accelerator: str, timeout_s: float = 120, last: str | Non
 
 
 def _listen(result: Boot, console: int, control: int, started: int, timeout_s: float, last: str | None) -> bool:
-    """Sort what arrives into `result` until both pipes close, the time is over or `last` comes; say if it ended well."""
+    """Sort what arrives into `result` until both pipes close, time is over or `last` comes; say if it ended well."""
     channels = {console: result.console, control: result.control}
     pending = {console: b"", control: b""}
     with selectors.DefaultSelector() as selector:

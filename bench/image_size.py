@@ -1,16 +1,14 @@
 """Claim: the size of hello's image, against a kernel and an initramfs with the same files."""
 
-from pathlib import Path
-
 from bench.pair import HELLO, make_pair
-from bench.result import Row
+from bench.result import Row, Setting
 
 AIM_MB = 8
 
 
-def measure(folder: Path, accelerator: str, runs: int) -> list[Row]:
+def measure(setting: Setting) -> list[Row]:
     """Return the size of what the hypervisor must be given, in megabytes (10^6 bytes); nothing is booted."""
-    pair = make_pair(HELLO, folder)
+    pair = make_pair(HELLO, setting.folder)
     here = pair.sarab.kernel.stat().st_size / 1e6
     there = []
     if pair.linux is not None and pair.linux.initrd is not None:

@@ -8,29 +8,29 @@ from pathlib import Path
 
 from bench.guest import Guest, boot
 from bench.pair import make_pair
-from bench.result import Failed, Row
+from bench.result import Failed, Row, Setting
 
 _RESULT = "result "
 _PROGRAMS = Path(__file__).parent / "programs"
 
 
-def measure_processor(folder: Path, accelerator: str, runs: int) -> list[Row]:
+def measure_processor(setting: Setting) -> list[Row]:
     """Return a row for each small loop of programs/processor.py, in milliseconds."""
-    return _measure("processor", "ms", 1e3, folder, accelerator, runs)
+    return _measure("processor", "ms", 1e3, setting)
 
 
-def measure_system_calls(folder: Path, accelerator: str, runs: int) -> list[Row]:
+def measure_system_calls(setting: Setting) -> list[Row]:
     """Return a row for each call of programs/system_calls.py, in microseconds."""
-    return _measure("system_calls", "us", 1e-3, folder, accelerator, runs)
+    return _measure("system_calls", "us", 1e-3, setting)
 
 
-def _measure(program: str, unit: str, scale: float, folder: Path, accelerator: str, runs: int) -> list[Row]:
-    """Boot `program` `runs` times in each guest, in turn, and return a row for each name that it reports."""
-    pair = make_pair(_PROGRAMS / f"{program}.py", folder)
+def _measure(program: str, unit: str, scale: float, setting: Setting) -> list[Row]:
+    """Boot `program` in each guest, in turn, and return a row for each name that it reports."""
+    pair = make_pair(_PROGRAMS / f"{program}.py", setting.folder)
     samples: dict[str, dict[str, list[float]]] = {}
-    for _ in range(runs):
+    for _ in range(setting.runs):
         for guest in pair.guests:
-            for name, value in _run(guest, accelerator).items():
+            for name, value in _run(guest, setting.accelerator).items():
                 samples.setdefault(name, {}).setdefault(guest.name, []).append(value * scale)
     return [Row(name, unit, sides.get("sarab", []), sides.get("linux", [])) for name, sides in samples.items()]
 

@@ -1,11 +1,10 @@
 """Claim: the smallest memory with which hello prints its line and ends well."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from bench.guest import Guest, boot
 from bench.pair import HELLO, make_pair
-from bench.result import Failed, Row
+from bench.result import Failed, Row, Setting
 
 LEAST_MIB = 4
 MOST_MIB = 512
@@ -14,11 +13,11 @@ BOOT_SECONDS_MAX = 30
 """A boot that has not ended by then counts as one that had too little memory."""
 
 
-def measure(folder: Path, accelerator: str, runs: int) -> list[Row]:
+def measure(setting: Setting) -> list[Row]:
     """Bisect for each guest; one search a guest, for memory is not subject to noise."""
-    pair = make_pair(HELLO, folder)
-    here = smallest(pair.sarab, accelerator)
-    there = [float(smallest(pair.linux, accelerator))] if pair.linux is not None else []
+    pair = make_pair(HELLO, setting.folder)
+    here = smallest(pair.sarab, setting.accelerator)
+    there = [float(smallest(pair.linux, setting.accelerator))] if pair.linux is not None else []
     return [Row("smallest memory for hello", "MiB", [float(here)], there, f"{AIM_MIB} MiB", here <= AIM_MIB)]
 
 

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class Unavailable(Exception):
@@ -12,6 +13,18 @@ class Unavailable(Exception):
 
 class Failed(Exception):
     """A guest or a command that should have worked did not; the message says which and shows what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a claim is to be measured."""
+
+    folder: Path
+    """Where the guests may be built; it goes away with the run."""
+    accelerator: str
+    """QEMU's: tcg or kvm."""
+    runs: int
+    """Samples of each quantity."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Small loops in the style of pyperformance: each timed by itself, so that a guest pays for its processor, not its boot."""
+"""Small loops in the style of pyperformance, each timed by itself: the boot is not in the figures."""
 
 import json
 import re

@@ -35,14 +35,12 @@ def touch_pages() -> None:
 def main() -> None:
     """Print one JSON object: nanoseconds by name."""
     null = os.open("/dev/null", os.O_RDWR)
-    here = os.path.abspath(os.__file__ or "/usr")
-    folder = os.path.dirname(here)
     calls: dict[str, Callable[[], object]] = {
         "getppid": os.getppid,
         "clock_gettime": time.monotonic_ns,
         "read /dev/null": lambda: os.read(null, 1),
         "write /dev/null": lambda: os.write(null, b"x"),
-        "stat of a folder": lambda: os.stat(folder),
+        "stat of a folder": lambda: os.stat("/usr/lib"),  # noqa: PTH116
         "sched_yield": os.sched_yield,
         "64 page faults": touch_pages,
     }

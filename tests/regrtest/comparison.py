@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from outcomes import MISSING, PASSED, SKIPPED, Report
+from tests.regrtest.outcomes import MISSING, PASSED, SKIPPED, Report
 
 BEGIN, END = "<!-- regrtest: begin -->", "<!-- regrtest: end -->"
 

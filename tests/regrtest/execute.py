@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from outcomes import DIED, Report, Transcript, read
-from staging import staged_modules
+from tests.regrtest.outcomes import DIED, Report, Transcript, read
+from tests.regrtest.staging import staged_modules
 
 BATCH_SIZE = 30
 """Modules in one process or boot: their names must fit into a kernel command line of 2 KiB."""

@@ -1,4 +1,4 @@
-"""``python tests/regrtest/run.py quick|all|MODULE...``: the control, the image, and what differs between them.
+"""``python -m tests.regrtest.run quick|all|MODULE...``: the control, the image, and what differs between them.
 
 With --control-only no image is built: the control is run and its own failures are shown. With --write-docs the result
 goes into docs/compatibility.md.
@@ -12,10 +12,8 @@ import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import comparison
-import execute
-import staging
-from outcomes import DIED, FAILED, Report
+from tests.regrtest import comparison, execute, staging
+from tests.regrtest.outcomes import DIED, FAILED, Report
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import comparison
-import execute
 import pytest
-import run
-import staging
-from execute import NoStart
-from outcomes import DIED, FAILED, MISSING, PASSED, SKIPPED, Report, read
+
+from tests.regrtest import comparison, execute, run, staging
+from tests.regrtest.execute import NoStart
+from tests.regrtest.outcomes import DIED, FAILED, MISSING, PASSED, SKIPPED, Report, read
 
 
 @pytest.mark.boot
+@pytest.mark.timeout(3600)
 def test_quick_modules_do_the_same_inside_an_image(tmp_path: Path) -> None:
     try:
         result = run.compare(run.choose(["quick"]), tmp_path)

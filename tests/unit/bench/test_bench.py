@@ -89,7 +89,7 @@ def test_initramfs_has_folders_before_files_and_a_trailer(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("needed", [4, 5, 23, 64, 511, 512])
 def test_smallest_memory_is_found(monkeypatch: pytest.MonkeyPatch, needed: int) -> None:
-    def boot(guest: Guest, accelerator: str, timeout_s: float) -> Boot:
+    def boot(guest: Guest, *_: object) -> Boot:
         if guest.memory_mib < needed:
             return Boot()
         return Boot(console=[(1, "Hello, World!")], control=[(2, "exit 0")], finished=True)
@@ -99,7 +99,7 @@ def test_smallest_memory_is_found(monkeypatch: pytest.MonkeyPatch, needed: int) 
 
 
 def test_guest_that_never_works_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "boot", lambda guest, accelerator, timeout_s: Boot())
+    monkeypatch.setattr(memory, "boot", lambda *_: Boot())
     with pytest.raises(Failed, match="512 MiB"):
         memory.smallest(Guest("sarab", Path("x"), ""), "tcg")
 
