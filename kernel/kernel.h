@@ -89,6 +89,7 @@ extern struct boot_information boot_information;
 /* Options before "--" on the command line and in the start file. */
 struct options {
 	bool trace, marks, seal;
+	bool escaped_input; /* the host tells the end of the input apart from its bytes */
 	uint64_t tmp_size;
 };
 extern struct options options;
@@ -96,8 +97,8 @@ extern struct options options;
 /* ---- console and control channel (cpu/console.c, cpu/power.c) ------------------------------------------------------------------- */
 
 void console_write(const char *bytes, size_t length);
-size_t console_read(char *to, size_t size);		 /* what has come in; 0: nothing yet */
-bool console_input_pending(void);
+size_t console_read(char *to, size_t size);		 /* what has come in; 0: nothing yet, or, if input is pending, the end */
+bool console_input_pending(void);			 /* console_read() has bytes or the end */
 void kprintf(const char *format, ...) PRINTF_LIKE(1, 2); /* one line, "sarab: " before it and a newline after it */
 void control_line(const char *format, ...) PRINTF_LIKE(1, 2);
 void mark_at(const char *name, int64_t time);

@@ -23,6 +23,11 @@ static bool at_line_start = true;
 static uint8_t input[4096];
 static size_t input_first, input_count;
 
+/* The escapes of input=escaped: after ESCAPE, END is the end of the input and any other byte is itself. */
+#define ESCAPE 0x10
+#define END 0x04
+static bool input_escape, input_ended;
+
 static void port_write(uint16_t port, const char *bytes, size_t length)
 {
 	__asm__ volatile("rep outsb" : "+S"(bytes), "+c"(length) : "d"(port) : "memory");
@@ -115,6 +120,23 @@ void mark(const char *name)
 
 /* ---- input --------------------------------------------------------------------------------------------------------------------- */
 
+static void accept(uint8_t byte)
+{
+	if (input_ended)
+		return;
+	if (options.escaped_input) {
+		bool escaped = input_escape;
+		input_escape = !escaped && byte == ESCAPE;
+		if (input_escape)
+			return;
+		if (escaped && byte == END) {
+			input_ended = true;
+			return;
+		}
+	}
+	input[(input_first + input_count++) % sizeof input] = byte;
+}
+
 static void receive(void *context)
 {
 	(void)context;
@@ -124,7 +146,7 @@ static void receive(void *context)
 			out8(SERIAL + IER, 0); /* the rest waits in the device until console_read() makes room */
 			break;
 		}
-		input[(input_first + input_count++) % sizeof input] = in8(SERIAL);
+		accept(in8(SERIAL));
 		arrived = true;
 	}
 	if (arrived)
@@ -136,6 +158,8 @@ void console_interrupts_on(void)
 	if (serial && irq_register(SERIAL_LINE, false, receive, NULL) == 0) {
 		out8(SERIAL + IER, 1);
 		receive(NULL);
+		if (options.escaped_input)
+			control_line("input"); /* switching the FIFO on has lost what came before; nothing is lost from here on */
 	}
 }
 
@@ -153,7 +177,7 @@ size_t console_read(char *to, size_t size)
 
 bool console_input_pending(void)
 {
-	return input_count > 0;
+	return input_count > 0 || input_ended;
 }
 
 /* ---- the kernel's own end ----------------------------------------------------------------------------------------------------------- */
