@@ -8,6 +8,8 @@
 #ifndef SARAB_SYSCALLS_H
 #define SARAB_SYSCALLS_H
 
+#include <stdint.h>
+
 #define SYSTEM_CALLS(F, T, M)                                                                                                  \
 	/* files and descriptors */                                                                                            \
 	F(read, "fbu:d") F(write, "fbu:d") F(pread64, "fxud:d") F(pwrite64, "fbud:d") F(readv, "fpu:d") F(writev, "fpu:d")     \
@@ -27,7 +29,17 @@
 	F(epoll_create, "d:d") F(epoll_create1, "x:d") F(epoll_ctl, "fdfp:d") F(epoll_wait, "fpdd:d")                          \
 	F(epoll_pwait, "fpddpu:d") F(epoll_pwait2, "fpdppu:d") F(eventfd, "u:d") F(eventfd2, "ux:d")                           \
 	F(timerfd_create, "dx:d") F(timerfd_settime, "fxpp:d") F(timerfd_gettime, "fp:d") F(memfd_create, "sx:d")              \
-	F(mmap, "xuxxfx:x")                                                                                                    \
+	F(mmap, "xuxxfx:x") F(mknod, "sox:d") F(mknodat, "fsox:d") F(fchmodat2, "fsox:d") F(syncfs, "f:d")                     \
+	F(sync_file_range, "fddx:d") F(readahead, "fdu:d") F(splice, "fpfpux:d") F(tee, "ffux:d")                              \
+	F(utime, "sp:d") F(utimes, "sp:d") F(futimesat, "fsp:d") F(chroot, "s:d")                                              \
+	F(setxattr, "sspux:d") F(lsetxattr, "sspux:d") F(fsetxattr, "fspux:d") F(getxattr, "sspu:d") F(lgetxattr, "sspu:d")    \
+	F(fgetxattr, "fspu:d") F(listxattr, "spu:d") F(llistxattr, "spu:d") F(flistxattr, "fpu:d") F(removexattr, "ss:d")      \
+	F(lremovexattr, "ss:d") F(fremovexattr, "fs:d")                                                                        \
+	/* sockets: pairs only; the network is Python's */                                                                     \
+	F(socket, "dxd:d") F(socketpair, "dxdp:d") F(sendto, "fbuxpu:d") F(recvfrom, "fbuxpp:d") F(sendmsg, "fpx:d")           \
+	F(recvmsg, "fpx:d") F(shutdown, "fd:d") F(getsockname, "fpp:d") F(getpeername, "fpp:d") F(setsockopt, "fddpu:d")       \
+	F(getsockopt, "fddpp:d") F(bind, "fpu:d") F(connect, "fpu:d") F(listen, "fd:d") F(accept, "fpp:d")                     \
+	F(accept4, "fppx:d")                                                                                                   \
 	/* who and where */                                                                                                    \
 	F(uname, "p:d") F(sysinfo, "p:d") F(getrlimit, "dp:d") F(setrlimit, "dp:d") F(prlimit64, "ddpp:d")                     \
 	F(getuid, ":d") F(geteuid, ":d") F(getgid, ":d") F(getegid, ":d") F(getresuid, "ppp:d") F(getresgid, "ppp:d")          \

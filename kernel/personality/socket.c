@@ -1,0 +1,337 @@
+/* Pairs of connected Unix sockets (socketpair): what an event loop wakes itself with. The network is not the kernel's. */
+#include "personality/socket.h"
+
+#include <asm/ioctls.h>
+#include <asm/socket.h>
+#include <linux/socket.h>
+
+#include "personality/ring.h"
+#include "personality/syscalls.h"
+#include "thread/thread.h"
+#include "time/time.h"
+
+#define BUFFER_CAPACITY (208u << 10) /* Linux's default: 212992 bytes */
+#define MESSAGES_MAX 278	     /* datagrams waiting: what Linux lets a pair hold, more or less */
+
+const struct file_system socket_file_system = {
+	.type = "sockfs", .source = "none", .mount_options = "rw", .device = 8, .magic = SOCKFS_MAGIC,
+};
+static const struct file_operations operations;
+static uint64_t next_number = 1;
+
+static struct socket *socket_of(struct inode *inode)
+{
+	return CONTAINER_OF(inode, struct socket, inode);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------------------------------------------------ */
+
+static int block(struct socket *s, bool nonblocking, int64_t deadline)
+{
+	if (nonblocking)
+		return -EAGAIN;
+	int error = wait_on(&s->readiness.queue, deadline);
+	if (error == -ETIMEDOUT)
+		return -EAGAIN; /* SO_RCVTIMEO, SO_SNDTIMEO */
+	return error == -EINTR ? (deadline == FOREVER ? -ERESTARTSYS : -EINTR) : 0;
+}
+
+static bool ended(const struct socket *s)
+{
+	return s->shut_read || !s->peer || s->peer->shut_write;
+}
+
+static int64_t receive_stream(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline)
+{
+	int64_t done = 0;
+	while (t->left && !t->fault) {
+		if (ring_used(&s->received)) {
+			size_t n = flags & MSG_PEEK ? ring_peek(&s->received, t, SIZE_MAX) : ring_drain(&s->received, t, SIZE_MAX);
+			done += (int64_t)n;
+			if (s->peer && !(flags & MSG_PEEK))
+				readiness_changed(&s->peer->readiness, POLLOUT | POLLWRNORM);
+			if (!(flags & MSG_WAITALL) || flags & MSG_PEEK)
+				break;
+			continue;
+		}
+		if (done && !(flags & MSG_WAITALL))
+			break;
+		if (s->error) {
+			int error = s->error;
+			if (done)
+				break;
+			s->error = 0;
+			return -error;
+		}
+		if (ended(s))
+			break;
+		int error = block(s, t->nonblocking, deadline);
+		if (error)
+			return done ? done : error;
+	}
+	return done || !t->fault ? done : -EFAULT;
+}
+
+/* A datagram lies in the ring as its length and its bytes. */
+static int64_t receive_message(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline, bool *truncated)
+{
+	while (!s->messages) {
+		if (s->error) {
+			int error = s->error;
+			s->error = 0;
+			return -error;
+		}
+		if (ended(s) && (s->type == SOCK_SEQPACKET || s->shut_read))
+			return 0;
+		int error = block(s, t->nonblocking, deadline);
+		if (error)
+			return error;
+	}
+	struct ring view = s->received;
+	struct transfer head;
+	uint32_t length;
+	transfer_init_kernel(&head, &length, sizeof length);
+	ring_peek(&view, &head, sizeof length);
+	view.tail += sizeof length;
+	size_t n = MIN(length, t->left), put = ring_peek(&view, t, n);
+	*truncated = length > n;
+	if (!(flags & MSG_PEEK)) {
+		ring_drain_kernel(&s->received, NULL, sizeof length + length);
+		s->messages--;
+		if (s->peer)
+			readiness_changed(&s->peer->readiness, POLLOUT | POLLWRNORM);
+	}
+	if (put < n)
+		return -EFAULT;
+	return flags & MSG_TRUNC ? length : (int64_t)n;
+}
+
+int64_t socket_receive(struct socket *s, struct transfer *t, unsigned flags, bool *truncated)
+{
+	int64_t deadline = s->receive_timeout ? deadline_after(s->receive_timeout) : FOREVER;
+	*truncated = false;
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	t->nonblocking |= (flags & MSG_DONTWAIT) != 0;
+	return s->type == SOCK_STREAM ? receive_stream(s, t, flags, deadline) : receive_message(s, t, flags, deadline, truncated);
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------------------------------------------- */
+
+static int64_t broken(struct socket *s, unsigned flags)
+{
+	if (s->type != SOCK_DGRAM && !(flags & MSG_NOSIGNAL))
+		signal_current(SIGPIPE);
+	return -EPIPE;
+}
+
+static int64_t send_stream(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline)
+{
+	int64_t done = 0;
+	do {
+		if (s->shut_write || !s->peer || s->peer->shut_read)
+			return done ? done : broken(s, flags);
+		if (!ring_space(&s->peer->received)) {
+			int error = block(s, t->nonblocking, deadline);
+			if (error)
+				return done ? done : error;
+			continue;
+		}
+		int error = 0;
+		size_t n = ring_fill(&s->peer->received, t, SIZE_MAX, &error);
+		done += (int64_t)n;
+		if (n)
+			readiness_changed(&s->peer->readiness, POLLIN | POLLRDNORM);
+		if (error || t->fault)
+			return done ? done : error ? error : -EFAULT;
+	} while (t->left);
+	return done;
+}
+
+static int64_t send_message(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline)
+{
+	uint32_t length = (uint32_t)t->left;
+	if (t->left > BUFFER_CAPACITY - 64)
+		return -EMSGSIZE;
+	for (;;) {
+		if (s->shut_write)
+			return broken(s, flags);
+		if (!s->peer)
+			return s->type == SOCK_DGRAM ? -ECONNREFUSED : broken(s, flags);
+		if (s->peer->shut_read)
+			return broken(s, flags);
+		if (ring_space(&s->peer->received) >= sizeof length + length && s->peer->messages < MESSAGES_MAX)
+			break;
+		int error = block(s, t->nonblocking, deadline);
+		if (error)
+			return error;
+	}
+	struct ring *ring = &s->peer->received;
+	uint64_t head = ring->head;
+	int error = 0;
+	if (!ring_fill_kernel(ring, &length, sizeof length))
+		return -ENOMEM;
+	if (ring_fill(ring, t, length, &error) < length) {
+		ring_unfill(ring, head);
+		return error ? error : -EFAULT;
+	}
+	s->peer->messages++;
+	readiness_changed(&s->peer->readiness, POLLIN | POLLRDNORM);
+	return length;
+}
+
+int64_t socket_send(struct socket *s, struct transfer *t, unsigned flags)
+{
+	int64_t deadline = s->send_timeout ? deadline_after(s->send_timeout) : FOREVER;
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	t->nonblocking |= (flags & MSG_DONTWAIT) != 0;
+	return s->type == SOCK_STREAM ? send_stream(s, t, flags, deadline) : send_message(s, t, flags, deadline);
+}
+
+void socket_shutdown(struct socket *s, bool reading, bool writing)
+{
+	const uint32_t all = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP;
+	s->shut_read |= reading;
+	s->shut_write |= writing;
+	readiness_changed(&s->readiness, all);
+	if (s->peer)
+		readiness_changed(&s->peer->readiness, all);
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------------------------------------ */
+
+static int64_t socket_read(struct file *file, struct transfer *t, int64_t *position)
+{
+	bool truncated;
+	(void)position;
+	return socket_receive(file->object, t, 0, &truncated);
+}
+
+static int64_t socket_write(struct file *file, struct transfer *t, int64_t *position)
+{
+	(void)position;
+	return socket_send(file->object, t, 0);
+}
+
+static uint32_t socket_poll(struct file *file, struct readiness **readiness)
+{
+	struct socket *s = file->object;
+	uint32_t events = 0;
+	*readiness = &s->readiness;
+	bool stream = s->type != SOCK_DGRAM;
+	if (ring_used(&s->received) || s->shut_read || (stream && ended(s)))
+		events |= POLLIN | POLLRDNORM;
+	if (s->shut_read || (stream && ended(s)))
+		events |= POLLRDHUP;
+	if (s->error)
+		events |= POLLERR;
+	if (stream && (!s->peer || ((s->shut_read || s->peer->shut_write) && (s->shut_write || s->peer->shut_read))))
+		events |= POLLHUP;
+	if (!s->peer || s->shut_write || ring_used(&s->peer->received) <= BUFFER_CAPACITY / 4)
+		events |= POLLOUT | POLLWRNORM;
+	return events;
+}
+
+static int64_t socket_control(struct file *file, uint32_t request, uint64_t argument)
+{
+	struct socket *s = file->object;
+	int bytes;
+	switch (request) {
+	case FIONREAD:
+		bytes = (int)ring_used(&s->received);
+		return PUT_USER(argument, bytes);
+	case TIOCOUTQ:
+		bytes = s->peer ? (int)ring_used(&s->peer->received) : 0;
+		return PUT_USER(argument, bytes);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static void socket_close(struct file *file)
+{
+	struct socket *s = file->object;
+	if (s->peer) {
+		/* What nobody will read is an error for who sent it. */
+		if (ring_used(&s->received) && s->type == SOCK_STREAM)
+			s->peer->error = ECONNRESET;
+		struct socket *peer = s->peer;
+		peer->peer = NULL;
+		s->peer = NULL;
+		readiness_changed(&peer->readiness, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP | POLLERR);
+	}
+	ring_free(&s->received);
+}
+
+static const struct file_operations operations = {
+	.read = socket_read, .write = socket_write, .poll = socket_poll, .control = socket_control, .close = socket_close,
+};
+
+static void inode_free(struct inode *inode)
+{
+	release(socket_of(inode));
+}
+
+static const struct inode_operations inode_operations = {.free = inode_free};
+
+struct socket *socket_of_file(struct file *file)
+{
+	return file->operations == &operations ? file->object : NULL;
+}
+
+static struct file *socket_new(int type, uint32_t flags)
+{
+	struct socket *s = allocate(sizeof *s);
+	if (!s || !ring_init(&s->received, BUFFER_CAPACITY)) {
+		release(s);
+		return NULL;
+	}
+	s->inode = (struct inode){&inode_operations, &socket_file_system, next_number++, 1, S_IFSOCK | 0777};
+	s->type = type;
+	s->send_size = s->receive_size = BUFFER_CAPACITY;
+	readiness_init(&s->readiness);
+	struct file *file = file_new(&s->inode, &operations, O_RDWR | flags);
+	if (!file) {
+		ring_free(&s->received);
+		release(s);
+		return NULL;
+	}
+	file->object = s;
+	inode_put(&s->inode);
+	return file;
+}
+
+int64_t sys_socketpair(const uint64_t *argument)
+{
+	int family = (int)argument[0], type = (int)argument[1] & 0xf, protocol = (int)argument[2];
+	uint32_t flags = (uint32_t)argument[1] & ~0xfu;
+	int32_t descriptors[2];
+	if (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK))
+		return -EINVAL;
+	if (family != AF_UNIX)
+		return -EAFNOSUPPORT;
+	if (protocol && protocol != AF_UNIX)
+		return -EPROTONOSUPPORT;
+	if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_SEQPACKET)
+		return -ESOCKTNOSUPPORT;
+	int error = descriptor_reserve_two();
+	if (error)
+		return error;
+	struct file *first = socket_new(type, flags & O_NONBLOCK), *second = socket_new(type, flags & O_NONBLOCK);
+	if (!first || !second) {
+		file_put(first);
+		file_put(second);
+		return -ENOMEM;
+	}
+	((struct socket *)first->object)->peer = second->object;
+	((struct socket *)second->object)->peer = first->object;
+	descriptors[0] = (int32_t)descriptor_install(first, 0, flags & O_CLOEXEC);
+	descriptors[1] = (int32_t)descriptor_install(second, 0, flags & O_CLOEXEC);
+	if (PUT_USER(argument[3], descriptors)) {
+		descriptor_close((uint32_t)descriptors[0]);
+		descriptor_close((uint32_t)descriptors[1]);
+		return -EFAULT;
+	}
+	return 0;
+}
