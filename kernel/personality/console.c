@@ -24,8 +24,8 @@ static int64_t console_file_read(struct file *file, struct transfer *t, int64_t 
 	}
 	/* The first byte alone, to see whether it is the end; what follows an end stays in the device for the next read. */
 	if (!console_read(bytes, 1))
-		return 0;
-	if (bytes[0] == END_OF_INPUT)
+		return 0; /* the end, which the host told */
+	if (bytes[0] == END_OF_INPUT && !options.escaped_input)
 		return 0;
 	size_t length = 1 + console_read(bytes + 1, MIN(sizeof bytes, t->left) - 1);
 	return (int64_t)transfer_put(t, bytes, length);

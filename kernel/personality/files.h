@@ -16,6 +16,7 @@
 #include <linux/uio.h>
 
 #include "kernel.h"
+#include "personality/personality.h"
 
 /* Limits, each with its reason. */
 #define NAME_LENGTH_MAX 255	     /* Linux's NAME_MAX */
@@ -319,9 +320,6 @@ struct inode *var_root(void);
 
 /* ---- the process ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* exec tells: NUL-separated strings, copied. */
-void process_describe(const char *exe, const char *arguments, size_t arguments_length, const char *environment,
-		      size_t environment_length, const uint64_t *auxv, size_t auxv_length);
 struct process_description {
 	char *exe, *arguments, *environment;
 	uint64_t *auxv;
