@@ -93,6 +93,13 @@ static int64_t change_directory(struct inode *inode)
 	return 0;
 }
 
+int process_start_in(const char *path)
+{
+	struct inode *inode;
+	int error = path_kernel(path, &inode);
+	return error ? error : (int)change_directory(inode);
+}
+
 int64_t sys_chdir(const uint64_t *argument)
 {
 	struct inode *inode;

@@ -8,4 +8,7 @@
 void process_describe(const char *exe, const char *arguments, size_t arguments_length, const char *environment,
 		      size_t environment_length, const uint64_t *auxv, size_t auxv_length);
 
+/* The working directory at the start; absolute. 0, -ENOENT, -ENOTDIR. */
+int process_start_in(const char *path);
+
 #endif
