@@ -1,0 +1,37 @@
+"""The control channel: the lines that the kernel writes to port 0xea (docs/decisions/0002)."""
+
+from __future__ import annotations
+
+from sarab.machine.outcome import Mark
+
+LINE_MAX = 4096
+"""Bytes; the kernel's are below 256, and a guest gone mad must not fill the host's memory."""
+MARKS_MAX = 10_000
+"""What a program that writes to /dev/mark in a loop can make us keep."""
+
+
+class ControlChannel:
+    """Reads the channel piece by piece. What it does not know, it ignores: a newer kernel may say more."""
+
+    def __init__(self) -> None:
+        self.marks: list[Mark] = []
+        self.status: int | None = None
+        self.input_open = False
+        """The kernel reads its input from now on."""
+        self._pending = b""
+
+    def receive(self, now_ns: int, piece: bytes) -> None:
+        """Take what came at `now_ns` (since QEMU was started)."""
+        *lines, self._pending = (self._pending + piece).split(b"\n")
+        self._pending = self._pending[:LINE_MAX]
+        for line in lines:
+            self._line(now_ns, line.decode("utf-8", "replace").split(" "))
+
+    def _line(self, now_ns: int, words: list[str]) -> None:
+        match words:
+            case ["mark", *name, moment] if name and moment.isdecimal() and len(self.marks) < MARKS_MAX:
+                self.marks.append(Mark(" ".join(name), int(moment), now_ns))
+            case ["exit", status] if status.isdecimal() and self.status is None:
+                self.status = int(status) & 0xFF
+            case ["input"]:
+                self.input_open = True
