@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import struct
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ from sarab.build import elf, sarabfs
 from sarab.build.errors import Malformed, OutputError
 from sarab.build.sarabfs import PAGE, FileSystem
 
-NOTE_OWNER = b"sarab\0"
-NOTE_TYPE = 0x53415242
+PT_SARAB_MANIFEST = 0x60534152
+"""In the range that ELF leaves to systems: QEMU 7.2 crashes on a second PT_NOTE."""
 ALIGNMENT = 2 << 20
 """The file system begins at the first multiple of this after the kernel: kernel/layout.h says the same."""
 KERNEL_SIZE_MAX = 64 << 20
 MANIFEST_SIZE_MAX = 16 << 20
-_NOTE_HEADER = struct.Struct("<III")
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def assemble(kernel: bytes, file_system: bytes, manifest: Mapping[str, Any]) -> 
     header = elf.read(kernel, "The kernel")
     if not header.loads:
         raise Malformed("The kernel has no segment to load.")
-    note = _pack_note(json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     count = len(header.segments) + 2
     body = bytearray(elf.HEADER_SIZE + count * elf.SEGMENT_SIZE)
     table: list[elf.Segment] = []
@@ -62,8 +60,8 @@ def assemble(kernel: bytes, file_system: bytes, manifest: Mapping[str, Any]) -> 
     table.append(elf.Segment(elf.PT_LOAD, elf.PF_R, len(body), address, address, size, size, PAGE))
     body += file_system
     body += bytes(-len(body) % PAGE)
-    table.append(elf.Segment(elf.PT_NOTE, elf.PF_R, len(body), 0, 0, len(note), len(note), 4))
-    body += note
+    table.append(elf.Segment(PT_SARAB_MANIFEST, elf.PF_R, len(body), 0, 0, len(text), len(text), 1))
+    body += text
     head = elf.pack_header(header.entry, count) + b"".join(segment.pack() for segment in table)
     body[: len(head)] = head
     return bytes(body)
@@ -131,28 +129,10 @@ def _moved_offset(segment: elf.Segment, moved: list[tuple[elf.Segment, int]]) ->
     return 0
 
 
-def _pack_note(content: bytes) -> bytes:
-    head = _NOTE_HEADER.pack(len(NOTE_OWNER), len(content), NOTE_TYPE)
-    return head + _padded(NOTE_OWNER) + _padded(content)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
-
-
 def _read_manifest(data: bytes, segments: tuple[elf.Segment, ...]) -> dict[str, Any]:
     for segment in segments:
-        if segment.type != elf.PT_NOTE or segment.filesz > MANIFEST_SIZE_MAX:
-            continue
-        note = data[segment.offset : segment.offset + segment.filesz]
-        position = 0
-        while position + _NOTE_HEADER.size <= len(note):
-            owner_size, size, kind = _NOTE_HEADER.unpack_from(note, position)
-            owner_at = position + _NOTE_HEADER.size
-            content_at = owner_at + (owner_size + 3) // 4 * 4
-            position = content_at + (size + 3) // 4 * 4
-            if kind == NOTE_TYPE and note[owner_at : owner_at + owner_size] == NOTE_OWNER:
-                return _parse_manifest(note[content_at : content_at + size], size)
+        if segment.type == PT_SARAB_MANIFEST and segment.filesz <= MANIFEST_SIZE_MAX:
+            return _parse_manifest(data[segment.offset : segment.offset + segment.filesz], segment.filesz)
     raise Malformed("This ELF file is not an image of sarab: it has no manifest.")
 
 
