@@ -106,14 +106,16 @@ def boot(guest: Guest, accelerator: str, timeout_s: float = 120, last: str | Non
     result = Boot()
     try:
         result.finished = _listen(result, console_read, control_read, started, timeout_s, last)
+        crashed = result.finished and last is None and process.wait(timeout_s) < 0
     finally:
         process.kill()
         _, complaint = process.communicate()
         result.complaint = complaint.decode(errors="replace")
         os.close(console_read)
         os.close(control_read)
-    if not result.console and not result.control and result.complaint:
-        raise Failed(f"QEMU did not start {guest.name}: {result.complaint.strip()}")
+    if crashed or (not result.console and not result.control and result.complaint):
+        reason = result.complaint.strip() or f"it was ended by signal {-process.returncode}"
+        raise Failed(f"QEMU could not run the {guest.name} guest: {reason}")
     return result
 
 
