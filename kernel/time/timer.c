@@ -12,6 +12,9 @@
 #define MSR_TSC_DEADLINE 0x6e0
 /* The longest alarm: conversions cannot overflow, and a 32-bit count is a matter of the hardware alone. */
 #define LONGEST (3600 * (int64_t)NANOSECONDS)
+/* The APIC's own counter is known less well than the clock: a long way off it is set to come a little early, and then again. */
+#define LONG_WAY 20000000ll
+#define EARLY 512
 
 static struct timer_tree tree;
 static int64_t programmed = FOREVER; /* when the hardware will interrupt */
@@ -25,6 +28,8 @@ static void program(int64_t deadline)
 
 	programmed = deadline;
 	ahead = MAX(0, MIN(ahead, LONGEST));
+	if (!by_deadline && ahead > LONG_WAY)
+		ahead -= ahead / EARLY;
 	/* One more: an early interrupt would only have to come again. */
 	uint64_t ticks = scale_apply(to_ticks, (uint64_t)ahead) + 1;
 	if (by_deadline)
