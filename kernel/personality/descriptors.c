@@ -102,6 +102,11 @@ int64_t descriptor_install(struct file *file, uint64_t from, bool close_on_exec)
 	return (int64_t)number;
 }
 
+uint64_t descriptor_table_size(void)
+{
+	return table_size;
+}
+
 int descriptor_reserve_two(void)
 {
 	uint64_t second = lowest_free(lowest_free(0) + 1);

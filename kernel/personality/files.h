@@ -177,6 +177,7 @@ struct file *descriptor_file(uint64_t descriptor);	 /* with a reference; NULL: E
 struct file *descriptor_file_any(uint64_t descriptor);	 /* O_PATH files too */
 /* The lowest free number at or above from; takes over the caller's reference, which is also dropped on failure. */
 int64_t descriptor_install(struct file *file, uint64_t from, bool close_on_exec);
+uint64_t descriptor_table_size(void); /* no number from here on is in use */
 int descriptor_reserve_two(void); /* 0 when two more can be installed without fail: for pipe() */
 int descriptor_close(uint64_t descriptor);
 /* The lowest open descriptor at or above from, or -1: for listing /proc/self/fd. */

@@ -214,7 +214,8 @@ static int64_t select_files(const uint64_t *argument, int64_t deadline)
 	int32_t asked = (int32_t)argument[0];
 	if (asked < 0)
 		return -EINVAL;
-	size_t highest = MIN((size_t)asked, limit_soft(RLIMIT_NOFILE)), bytes = (highest + 63) / 64 * 8;
+	/* Linux too looks no further than its table: what lies beyond is not even EBADF. */
+	size_t highest = MIN((size_t)asked, descriptor_table_size()), bytes = (highest + 63) / 64 * 8;
 	struct sets *sets = allocate(2 * sizeof *sets), *in = sets, *out = sets + 1;
 	if (!sets)
 		return -ENOMEM;
