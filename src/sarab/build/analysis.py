@@ -13,6 +13,7 @@ from sarab.build import hooks, scan
 from sarab.build.bytecode import compile_source
 from sarab.build.cache import Cache
 from sarab.build.closure import PROGRAM, Closure, Finder
+from sarab.build.contents import Distributions
 from sarab.build.errors import BuildError, SpecError
 from sarab.build.interpreter import APPLICATION, Interpreter
 from sarab.build.observe import observe
@@ -29,6 +30,7 @@ class Analysis:
     application: Application
     interpreter: Interpreter
     closure: Closure
+    distributions: Distributions
     sources: dict[str, bytes] = field(default_factory=dict)
     """Module -> its source, for those that have been read; the script is `__main__`."""
 
@@ -42,11 +44,13 @@ def analyse(
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
     seal: bool = False,
+    with_source: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Analysis:
     """Find the closure of `application`; raises BuildError for what is wrong in it."""
     interpreter = Interpreter.running()
     sources: dict[str, bytes] = {}
+    distributions = Distributions(map(str, interpreter.site_directories))
 
     def scan_source(source: bytes, top: str) -> scan.Scan:
         key = cache.key("scan", _RULES, top, source)
@@ -64,7 +68,7 @@ def analyse(
         sources[found.name] = source
         if found.area is Area.APPLICATION:
             compile_source(source, found.image_path, found.path)  # A syntax error of the application comes first.
-        return scan_source(source, found.top)
+        return scan_source(source, "" if found.area is Area.APPLICATION else found.top)
 
     def observe_modules(founds: list[Found]) -> dict[str, list[str]]:
         result: dict[str, list[str]] = {}
@@ -84,7 +88,14 @@ def analyse(
             result.update(json.loads(kept))
         return result
 
-    finder = Finder(Resolver(interpreter, application.root), scan_module, observe_modules, [*application.exclude, *exclude])
+    finder = Finder(
+        Resolver(interpreter, application.root),
+        scan_module,
+        observe_modules,
+        [*application.exclude, *exclude],
+        with_source,
+        distributions.declares,
+    )
     for name in hooks.ALWAYS:
         finder.add(name, "the interpreter's own start", certain=False)
     for name in hooks.ENCODINGS:
@@ -97,14 +108,14 @@ def analyse(
         source = read_file(str(script))
         compile_source(source, f"{APPLICATION}/{application.target}", str(script))
         sources[PROGRAM] = source
-        finder.add_program(scan_source(source, script.stem))
+        finder.add_program(scan_source(source, ""))
     else:
         _add_entry(finder, application)
     for name in [*application.include, *include]:
         if not finder.resolver.find(name.removesuffix(".*")):
             raise SpecError(f"include names the module {name.removesuffix('.*')}, and there is none.")
         finder.add(name, "named by include")
-    return Analysis(application, interpreter, finder.close(), sources)
+    return Analysis(application, interpreter, finder.close(), distributions, sources)
 
 
 def _add_entry(finder: Finder, application: Application) -> None:

@@ -85,7 +85,7 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
     application = parse(spec)
     output = options.output or Path(f"{application.name}.elf")
     kernel = _read_kernel(options.kernel)
-    analysis = analyse(application, cache, options.include, options.exclude, options.seal, progress)
+    analysis = analyse(application, cache, options.include, options.exclude, options.seal, options.with_source, progress)
     packer = Packer(analysis, cache, options.with_source, progress)
     packed = packer.pack()
     kernel_options = options.kernel_options + (("seal",) if options.seal else ())
@@ -111,7 +111,7 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
 def explain(spec: str, module: str, options: BuildOptions) -> tuple[list[str], bool]:
     """Lines that say why `module` is in the image of `spec`, and whether it is. Raises BuildError."""
     cache = Cache(options.cache)
-    analysis = analyse(parse(spec), cache, options.include, options.exclude, options.seal)
+    analysis = analyse(parse(spec), cache, options.include, options.exclude, options.seal, options.with_source)
     closure = analysis.closure
     chain = closure.explain(module)
     if not chain:

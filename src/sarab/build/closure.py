@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import encodings.aliases
 import os
+import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from sarab.build import hooks
 from sarab.build.errors import ModuleMissing, ObjectError
 from sarab.build.resolve import ALIASES, Area, Found, Kind, Resolver
-from sarab.build.scan import DEFERRED, GUESSED, MAIN, OPTIONAL, SELF_TEST, Import, Scan
+from sarab.build.scan import DEFERRED, GUESSED, MAIN, NAMED, OPTIONAL, SELF_TEST, Import, Scan
 
 PROGRAM = "__main__"
 """The importer that stands for the application's start."""
@@ -41,6 +43,8 @@ class Closure:
     edges: dict[str, list[Edge]] = field(default_factory=dict)
     """Module -> who imports it, in the order found."""
     missing: dict[str, list[Edge]] = field(default_factory=dict)
+    undeclared: dict[str, list[Edge]] = field(default_factory=dict)
+    """Installed, and left out: an optional import by a distribution that does not name it as a dependency."""
     warnings: list[str] = field(default_factory=list)
 
     def explain(self, name: str) -> list[tuple[str, Edge | None]]:
@@ -78,16 +82,23 @@ class Finder:
         scan: Callable[[Found], Scan],
         observe: Callable[[list[Found]], dict[str, list[str]]],
         exclude: Iterable[str] = (),
+        with_source: bool = False,
+        declares: Callable[[Found, Found], bool] = lambda importer, imported: True,
     ) -> None:
         self.resolver = resolver
         self.closure = Closure()
         self._scan = scan
         self._observe = observe
         self._exclude = tuple(exclude)
+        self._cuts = frozenset(hooks.CUTS) | (frozenset() if with_source else frozenset(hooks.SOURCE_CUTS))
         self._queue: deque[str] = deque()
-        self._gated: dict[str, list[tuple[str, str, Import]]] = {}
+        self._gated: dict[str, list[tuple[str, Callable[[], object]]]] = {}
+        """Name -> what to follow once something outside of the importer's package mentions it."""
         self._mentions: dict[str, set[str]] = {}
-        """Name -> the top-level packages that mention it."""
+        """Name -> the modules that mention it."""
+        self._declares = declares
+        self._undeclared: dict[str, list[Callable[[], object]]] = {}
+        """Top-level package -> edges to follow if it comes in by another way."""
         self._groups: set[str] = set()
         self._extensions: list[Found] = []
 
@@ -120,13 +131,16 @@ class Finder:
     def _drain(self) -> None:
         while self._queue:
             found = self.closure.modules[self._queue.popleft()]
-            for name in (*hooks.IMPLIED.get(found.name, ()), *hooks.PACKAGES.get(found.name, ())):
+            implied = [*hooks.IMPLIED.get(found.name, ()), *hooks.PACKAGES.get(found.name, ())]
+            if found.name == "sysconfig":
+                implied.append(sysconfig_data_name())
+            for name in implied:
                 edge = Edge(found.name, 0, "known to need it", False)
                 if name.endswith(".*"):
                     self._request(name[:-2], edge)
                     self._add_children(name[:-2], found.name, 0, edge.why, deep=True)
                 else:
-                    self._request(name, edge)
+                    self._when_open(found.name, name, partial(self._request, name, edge))
             if found.kind is Kind.EXTENSION and found.area is not Area.STDLIB:
                 self._extensions.append(found)
             if found.path is None or found.kind not in (Kind.SOURCE, Kind.FROZEN):
@@ -137,16 +151,15 @@ class Finder:
             self._follow(found.name, package, found.area, scan)
 
     def _follow(self, importer: str, package: str, area: Area, scan: Scan) -> None:
-        self._mention(importer, scan.mentions)
+        self._mention(importer, scan.mentions, area)
         for item in scan.imports:
             if self._unneeded(item, importer, area, package):
                 continue
-            gate = self._gate(importer, item.module)
-            if gate and not self._open(importer, gate):
-                for name in gate:
-                    self._gated.setdefault(name, []).append((importer, package, item))
-                continue
-            self._follow_import(importer, package, item)
+            follow = partial(self._follow_import, importer, package, item)
+            if item.lazy:
+                self._wait((*item.lazy, f"{importer}:*"), f"{importer}.__init__", follow)
+            else:
+                self._when_open(importer, item.module, follow)
         for prefix, line in scan.prefixes:
             absolute = _absolute(prefix, package)
             if absolute and absolute not in hooks.PREFIX_CUTS and area is not Area.STDLIB:
@@ -163,11 +176,18 @@ class Finder:
             return True
         if item.flags & SELF_TEST and area is Area.STDLIB:
             return True
-        if item.flags & GUESSED and area is Area.STDLIB and item.module.startswith("encodings"):
+        if item.flags & GUESSED and item.flags & NAMED and area is Area.STDLIB:
             return True
         if item.instead_of:
-            return all(self._exists(_absolute(name, package)) for name in item.instead_of)
+            return all(self._surely_loads(_absolute(name, package)) for name in item.instead_of)
         return False
+
+    def _surely_loads(self, name: str) -> bool:
+        """Whether `import name` cannot fail: a third-party module may exist and miss what it imports."""
+        if not self._exists(name):
+            return False
+        found = self.resolver.find(name)
+        return found is not None and (found.area is Area.STDLIB or found.kind is Kind.EXTENSION)
 
     def _exists(self, name: str) -> bool:
         try:
@@ -194,6 +214,7 @@ class Finder:
             return
         for name in item.names:
             if name == "*":
+                self._mention(importer, [f"{module}:*"], Area.APPLICATION)
                 continue
             child = f"{module}.{name}"
             if not self._cut(importer, child) and self._exists(child):
@@ -218,8 +239,18 @@ class Finder:
             if found is None:
                 self.closure.missing.setdefault(name, []).append(edge)
                 return False
+            importer = self.closure.modules.get(edge.importer)
+            if not edge.certain and importer is not None and found.top not in self.closure.modules:
+                if not self._declares(importer, found):
+                    self.closure.undeclared.setdefault(name, []).append(edge)
+                    self._undeclared.setdefault(found.top, []).append(partial(self._request, name, edge))
+                    return False
             self.closure.modules[name] = found
             self._queue.append(name)
+            if name == found.top:
+                for follow in self._undeclared.pop(name, ()):
+                    follow()
+                self.closure.undeclared.pop(name, None)
         edges = self.closure.edges.setdefault(name, [])
         if edge.importer != name and edge not in edges:
             edges.append(edge)
@@ -229,27 +260,33 @@ class Finder:
         return any(name == item or name.startswith(item.removesuffix(".*") + ".") for item in self._exclude)
 
     def _cut(self, importer: str, module: str) -> bool:
-        if (importer, module) in hooks.CUTS:
-            return True
-        if (importer, module.rpartition(".")[0] + ".*") in hooks.CUTS and module != importer:
-            return True
-        return (importer, "*") in hooks.CUTS
+        wild = module.rpartition(".")[0] + ".*"
+        return (importer, module) in self._cuts or (importer, wild) in self._cuts or (importer, "*") in self._cuts
 
-    def _gate(self, importer: str, module: str) -> frozenset[str] | None:
-        return hooks.GATES.get((importer, module)) or hooks.GATES.get((importer.partition(".")[0] + ".*", module))
-
-    def _open(self, importer: str, gate: frozenset[str]) -> bool:
+    def _when_open(self, importer: str, module: str, follow: Callable[[], object]) -> None:
+        """Follow an edge now, or as soon as its gate (hooks.GATES) opens."""
         top = importer.partition(".")[0]
-        return any(self._mentions.get(name, set()) - {top} for name in gate)
+        gate = hooks.GATES.get((importer, module)) or hooks.GATES.get((f"{top}.*", module))
+        self._wait(gate or (), top, follow)
 
-    def _mention(self, importer: str, names: Iterable[str]) -> None:
-        top = importer.partition(".")[0]
+    def _wait(self, gate: Iterable[str], inside: str, follow: Callable[[], object]) -> None:
+        """Call `follow` once a module that is not `inside`, and not below it, mentions a name of `gate`; now, if it is empty."""
+        names = tuple(gate)
+        if not names or any(not _is_inside(user, inside) for name in names for user in self._mentions.get(name, ())):
+            follow()
+            return
         for name in names:
-            self._mentions.setdefault(name, set()).add(top)
-            waiting = [entry for entry in self._gated.get(name, ()) if entry[0].partition(".")[0] != top]
+            self._gated.setdefault(name, []).append((inside, follow))
+
+    def _mention(self, importer: str, names: Iterable[str], area: Area) -> None:
+        for name in names:
+            if name in hooks.OUTSIDE_NAMES and area is Area.STDLIB:
+                continue
+            self._mentions.setdefault(name, set()).add(importer)
+            waiting = [entry for entry in self._gated.get(name, ()) if not _is_inside(importer, entry[0])]
             for entry in waiting:
                 self._gated[name].remove(entry)
-                self._follow_import(*entry)
+                entry[1]()
 
     def _add_children(self, package: str, importer: str, line: int, why: str, *, deep: bool) -> None:
         found = self.resolver.find(package) if self._exists(package) else None
@@ -345,7 +382,7 @@ def children(search: Iterable[str]) -> list[str]:
             continue
         for entry in entries:
             stem, dot, suffix = entry.name.partition(".")
-            if not stem.isidentifier() or stem == "__init__" or stem == "__pycache__":
+            if not stem.replace("-", "_").isidentifier() or stem in ("__init__", "__pycache__"):
                 continue
             if entry.is_dir() and not dot:
                 if os.path.exists(os.path.join(entry.path, "__init__.py")):
@@ -353,6 +390,18 @@ def children(search: Iterable[str]) -> list[str]:
             elif dot and (suffix in ("py", "pyc") or suffix.endswith("so")):
                 names.add(stem)
     return sorted(names)
+
+
+def sysconfig_data_name() -> str:
+    """The module of build variables that sysconfig imports by a computed name."""
+    name: str = getattr(sysconfig, "_get_sysconfigdata_name")()  # noqa: B009 - private, and the only place that knows
+    return name
+
+
+def _is_inside(module: str, package: str) -> bool:
+    """Whether `module` is in `package`; for the name of a package with `.__init__`, whether it is that module alone."""
+    own = package.removesuffix(".__init__")
+    return module == own or (own == package and module.startswith(own + "."))
 
 
 def _absolute(module: str, package: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -22,7 +23,8 @@ _FOLDER_DEPTH_MAX = 16
 
 def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
     """(image path, file) of the data in every package of which some module looks for files beside itself."""
-    tops = {closure.modules[name].top for name, scan in closure.scans.items() if scan.uses_files and name in closure.modules}
+    tops = set(hooks.DATA_PACKAGES)
+    tops |= {closure.modules[name].top for name, scan in closure.scans.items() if scan.uses_files and name in closure.modules}
     for found in sorted(closure.modules.values(), key=lambda f: f.name):
         if found.search is None or found.area is Area.STDLIB:
             continue
@@ -77,20 +79,42 @@ def application_data(application: Application) -> Iterator[tuple[str, str]]:
             yield f"{APPLICATION}/{path.relative_to(base).as_posix()}", str(path)
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)""")
+
+
 class Distributions:
     """The distributions that the modules of a closure come from."""
 
     def __init__(self, search_path: Iterable[str]) -> None:
         self._owners: dict[str, Distribution] = {}
-        self._all: list[Distribution] = []
+        self._requirements: dict[int, frozenset[str]] = {}
         for distribution in distributions(path=list(search_path)):
-            self._all.append(distribution)
             root = _root(distribution)
             for file in distribution.files or ():
                 self._owners.setdefault(os.path.normpath(os.path.join(root, str(file))), distribution)
 
     def owner(self, found: Found) -> Distribution | None:
         return self._owners.get(os.path.normpath(found.path)) if found.path else None
+
+    def declares(self, importer: Found, imported: Found) -> bool:
+        """Whether the importer's distribution names the imported one's as a dependency, or either is no distribution's."""
+        ours, theirs = self.owner(importer), self.owner(imported)
+        if ours is None or theirs is None or ours is theirs:
+            return True
+        return _normal(theirs.name) in self._required(ours)
+
+    def _required(self, distribution: Distribution) -> frozenset[str]:
+        known = self._requirements.get(id(distribution))
+        if known is None:
+            names = set()
+            for text in distribution.requires or ():
+                extras = set(_EXTRA.findall(text))
+                name = _NAME.match(text)
+                if name and not (extras and extras <= hooks.DEVELOPMENT_EXTRAS):
+                    names.add(_normal(name.group()))
+            known = self._requirements[id(distribution)] = frozenset(names)
+        return known
 
     def of(self, closure: Closure) -> list[Distribution]:
         """Sorted by name; each at most once."""
@@ -113,6 +137,11 @@ def metadata(distribution: Distribution) -> Iterator[tuple[str, bytes]]:
         path = folder / name
         if path.is_file():
             yield f"{SITE_PACKAGES}/{folder.name}/{name}", path.read_bytes()
+
+
+def _normal(name: str) -> str:
+    """PEP 503's normalised name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _root(distribution: Distribution) -> str:

@@ -7,6 +7,9 @@ IMPLIED adds what C code imports. Packages from PyPI need few entries: their ext
 
 from __future__ import annotations
 
+NAMED_CHARACTER = "\\N{"
+"""Counts as mentioned where it occurs in a string, which may be a pattern."""
+
 GATES: dict[tuple[str, str], frozenset[str]] = {
     # An edge importer -> module that is followed only when a module outside of the importer's package mentions a name.
     ("functools", "typing"): frozenset({"singledispatch", "singledispatchmethod"}),
@@ -21,11 +24,23 @@ GATES: dict[tuple[str, str], frozenset[str]] = {
     ("concurrent.futures", "concurrent.futures.process"): frozenset({"ProcessPoolExecutor", "BrokenProcessPool"}),
     ("uuid", "hashlib"): frozenset({"uuid3", "uuid5"}),
     ("asyncio.*", "ssl"): frozenset({"ssl", "start_tls", "SSLContext"}),
-    ("enum", "re"): frozenset({"_simple", "_test_simple_enum"}),
+    ("re._parser", "unicodedata"): frozenset({NAMED_CHARACTER}),
+    ("typing_extensions", "asyncio.coroutines"): frozenset({"deprecated"}),
+    ("ast", "inspect"): frozenset({"get_docstring"}),
+    ("time", "_strptime"): frozenset({"strptime"}),
+    ("datetime", "_strptime"): frozenset({"strptime"}),
+    ("_datetime", "_strptime"): frozenset({"strptime"}),
+    ("_datetime", "time"): frozenset({"strptime", "strftime"}),
     ("importlib.metadata", "email"): frozenset({"metadata", "version", "requires", "distribution", "distributions"}),
 }
 
 GATE_NAMES = frozenset(name for names in GATES.values() for name in names)
+
+OUTSIDE_NAMES = frozenset(
+    # Names that count only where they occur outside of the standard library, whose own users import what they need.
+    "ssl start_tls SSLContext ProcessPoolExecutor BrokenProcessPool make_archive unpack_archive get_archive_formats "
+    "get_unpack_formats chown most_common metadata version requires distribution distributions".split()
+) | {NAMED_CHARACTER}
 
 CUTS: dict[tuple[str, str], str] = {
     # Edges that are never followed, and what is lost.
@@ -35,23 +50,32 @@ CUTS: dict[tuple[str, str], str] = {
     ("site", "*"): "site is not run in an image; sarab.runtime.start does what is needed of it",
     ("encodings", "encodings.*"): "codecs are named one by one (ENCODINGS, and encodings found in the sources)",
     ("encodings", "_winapi"): "Windows",
-    ("locale", "encodings"): "the aliases alone are used",
+    ("pdb", "pydoc"): "help inside the debugger, which needs a person",
     ("pickle", "doctest"): "self test",
     ("difflib", "doctest"): "self test",
     ("statistics", "doctest"): "self test",
     ("asyncio.events", "asyncio.windows_events"): "Windows",
-    ("bdb", "pdb"): "a debugger needs a person",
     ("multiprocessing.util", "test"): "CPython's own tests",
-    ("unittest.mock", "pdb"): "a debugger needs a person",
-    ("doctest", "pdb"): "a debugger needs a person; doctest.testmod works until a test asks for one",
-    ("cgitb", "pydoc"): "cgitb without its documentation links",
-    ("ctypes.util", "distutils"): "looks for compilers",
     ("sysconfig", "_aix_support"): "AIX",
     ("sysconfig", "_osx_support"): "macOS",
     ("platform", "plistlib"): "macOS",
     ("mimetypes", "winreg"): "Windows",
     ("zipfile", "py_compile"): "PyZipFile compiles modules: nothing compiles inside an image",
-    ("importlib._bootstrap_external", "tokenize"): "decodes sources: an image has bytecode",
+    ("warnings", "traceback"): "only for coroutines whose origin asyncio's debug mode tracks, and asyncio brings it",
+    ("importlib._bootstrap_external", "importlib.metadata"): "runs only when importlib.metadata calls it",
+    ("importlib._bootstrap_external", "importlib.readers"): "runs only when importlib.resources calls it",
+    ("_frozen_importlib_external", "importlib.metadata"): "runs only when importlib.metadata calls it",
+    ("_frozen_importlib_external", "importlib.readers"): "runs only when importlib.resources calls it",
+    ("zipimport", "importlib.readers"): "an image imports from no archive",
+}
+
+SOURCE_CUTS: dict[tuple[str, str], str] = {
+    # Edges that are followed only in an image with sources.
+    ("warnings", "linecache"): "shows the line of a warning, and does without",
+    ("traceback", "ast"): "underlines parts of a line that is shown",
+    ("importlib._bootstrap_external", "tokenize"): "decodes sources",
+    ("_frozen_importlib_external", "tokenize"): "decodes sources",
+    ("importlib._abc", "tokenize"): "decodes sources",
 }
 
 IMPLIED: dict[str, tuple[str, ...]] = {
@@ -75,12 +99,12 @@ IMPLIED: dict[str, tuple[str, ...]] = {
     "_zoneinfo": ("zoneinfo._common", "zoneinfo._tzpath", "datetime"),
     "array": ("copyreg", "collections.abc"),
     "datetime": ("_strptime",),
+    "importlib.resources": ("importlib.readers",),
+    "importlib.resources._common": ("typing",),
     "time": ("_strptime",),
     "zoneinfo": ("tzdata",),
     "numpy": ("numpy._core._methods", "numpy._core._dtype_ctypes", "numpy._core._internal"),
 }
-
-OPTIONAL_IMPLIED = frozenset({"tzdata", "_strptime", "numpy._core._methods", "numpy._core._dtype_ctypes", "numpy._core._internal"})
 
 ALWAYS: tuple[str, ...] = (
     # What the interpreter itself imports at start, or when it reports an error.
@@ -91,7 +115,6 @@ ALWAYS: tuple[str, ...] = (
     "encodings.utf_8",
     "os",
     "warnings",
-    "linecache",
 )
 
 ENCODINGS: tuple[str, ...] = (
@@ -118,12 +141,21 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "anyio": ("anyio._backends._asyncio",),
     "asyncpg": ("asyncpg.pgproto.*", "asyncpg.protocol.*"),
     "dns": ("dns.rdtypes.*",),
+    "tzdata": ("tzdata.*",),
     "sqlalchemy": ("sqlalchemy.dialects.sqlite",),
     "PIL": ("PIL.*",),
     "cryptography": ("cryptography.hazmat.backends.openssl.backend",),
     "redis": ("redis.asyncio",),
     "rich": ("rich._unicode_data.*",),
 }
+
+DEVELOPMENT_EXTRAS: frozenset[str] = frozenset(
+    "test tests testing dev develop development doc docs lint linting typing types mypy bench benchmark coverage".split()
+)
+"""Extras of a distribution that no running program needs: what they name is no declared dependency."""
+
+DATA_PACKAGES: frozenset[str] = frozenset({"tzdata", "certifi"})
+"""Packages whose data others read, so that their own modules do not show it."""
 
 PREFIX_CUTS: frozenset[str] = frozenset({"encodings", "test", "idlelib", "lib2to3.fixes"})
 """Packages of which a computed name does not bring every module."""

@@ -27,8 +27,8 @@ from sarab.runtime import start as runtime_start
 START = "/boot/start.pyc"
 START_FILE = "/boot/start"
 OBJECTS_FILE = "/boot/objects"
-ENVIRONMENT = (("LC_ALL", "C.UTF-8"), ("HOME", "/tmp"))
-"""C.UTF-8 is built into glibc since 2.35: text is UTF-8 with no locale file."""
+ENVIRONMENT = (("LC_CTYPE", "C.UTF-8"), ("HOME", "/tmp"))
+"""C.UTF-8 is built into glibc since 2.35: text is UTF-8 with no locale file. Not LC_ALL: gettext would look for catalogues."""
 PYTHON_FLAGS = ("-S", "-P", "-s", "-B", "-X", "frozen_modules=on")
 
 
@@ -57,7 +57,6 @@ class Packer:
         self._tree = self.packed.tree
         self._libraries = Libraries(self._tree, elf.strip)
         self._digests: dict[str, list[tuple[str, bytes]]] = {}
-        self._distributions = contents.Distributions(map(str, analysis.interpreter.site_directories))
 
     def pack(self) -> Packed:
         """Everything but the start file, which depends on more than the closure."""
@@ -143,7 +142,7 @@ class Packer:
             if path not in self._tree:
                 self._put(path, read_file(source), "application", source)
         if contents.wants_metadata(closure):
-            for distribution in self._distributions.of(closure):
+            for distribution in self.analysis.distributions.of(closure):
                 for path, data in contents.metadata(distribution):
                     self._put(path, data, distribution.name, path)
 
@@ -185,7 +184,7 @@ class Packer:
                 self.packed.inputs[path] = hashlib.sha256(entry.data).hexdigest()
 
     def distributions(self) -> list[dict[str, Any]]:
-        return [{"name": d.name, "version": d.version} for d in self._distributions.of(self.analysis.closure)]
+        return [{"name": d.name, "version": d.version} for d in self.analysis.distributions.of(self.analysis.closure)]
 
 
 def start_file(

@@ -8,11 +8,17 @@ import os
 import sys
 from dataclasses import dataclass
 from enum import Enum
+from importlib.machinery import FileFinder, ModuleSpec
 from pathlib import Path
 
 from sarab.build.errors import ModuleMissing, ObjectError
 from sarab.build.interpreter import APPLICATION, DYNLOAD, SITE_PACKAGES, STDLIB, Interpreter
 
+_LOADERS = (
+    (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
+    (importlib.machinery.SourceFileLoader, importlib.machinery.SOURCE_SUFFIXES),
+    (importlib.machinery.SourcelessFileLoader, importlib.machinery.BYTECODE_SUFFIXES),
+)
 ALIASES = {"os.path": "posixpath"}
 
 
@@ -75,17 +81,9 @@ class Resolver:
         self._path = [self.root, *interpreter.search_path]
         self._known: dict[str, Found | None] = {}
         self._builtin = frozenset(sys.builtin_module_names)
-        self._others = [
-            finder
-            for finder in sys.meta_path
-            if finder
-            not in (
-                importlib.machinery.BuiltinImporter,
-                importlib.machinery.FrozenImporter,
-                importlib.machinery.PathFinder,
-            )
-            and type(finder).__module__.startswith("__editable__") | getattr(finder, "__module__", "").startswith("__editable__")
-        ]
+        self._finders: dict[str, FileFinder] = {}
+        # Editable installs bring finders of their own.
+        self._others = [f for f in sys.meta_path if _defining_module(f).startswith("__editable__")]
 
     def find(self, name: str) -> Found | None:
         """The module `name`, or None. Raises ObjectError if what is there was built for another interpreter."""
@@ -97,21 +95,19 @@ class Resolver:
         parent, _, _ = name.rpartition(".")
         if name in self._builtin:
             return Found(name, Kind.BUILTIN, Area.STDLIB, None, None)
-        search: list[str] | None = self._path
+        search = self._path
         if parent:
             package = self.find(parent)
             if package is None or package.search is None:
                 return None
             search = list(package.search)
-        spec = importlib.machinery.PathFinder.find_spec(name, search)
-        if spec is None or (spec.loader is None and spec.origin is None and not spec.submodule_search_locations):
-            spec = self._find_elsewhere(name, search if parent else None) or spec
+        spec = self._find_in(name, search) or self._find_elsewhere(name, search if parent else None)
         if _imp.is_frozen(name) and (spec is None or (spec.origin and self.interpreter.is_stdlib(spec.origin))):
             path = spec.origin if spec is not None else None
             locations = spec.submodule_search_locations if spec is not None else None
             return Found(name, Kind.FROZEN, Area.STDLIB, path, None if locations is None else tuple(locations))
         if spec is None:
-            self._check_foreign(name, search or [])
+            self._check_foreign(name, search)
             return None
         locations = spec.submodule_search_locations
         paths = None if locations is None else tuple(locations)
@@ -122,9 +118,28 @@ class Resolver:
         kind = self._kind(name, spec.origin)
         return Found(name, kind, self._area(spec.origin), spec.origin, paths)
 
-    def _find_elsewhere(self, name: str, search: list[str] | None) -> importlib.machinery.ModuleSpec | None:
+    def _find_in(self, name: str, search: list[str]) -> ModuleSpec | None:
+        """What importlib's PathFinder does, which wants a package's parents to have been imported."""
+        portions: list[str] = []
+        for folder in search:
+            finder = self._finders.get(folder)
+            if finder is None:
+                finder = self._finders[folder] = FileFinder(folder, *_LOADERS)
+            spec = finder.find_spec(name)
+            if spec is None:
+                continue
+            if spec.loader is not None:
+                return spec
+            portions += spec.submodule_search_locations or []
+        if not portions:
+            return None
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = portions
+        return spec
+
+    def _find_elsewhere(self, name: str, search: list[str] | None) -> ModuleSpec | None:
         for finder in self._others:
-            spec: importlib.machinery.ModuleSpec | None = finder.find_spec(name, search, None)
+            spec: ModuleSpec | None = finder.find_spec(name, search, None)
             if spec is not None:
                 return spec
         return None
@@ -164,3 +179,8 @@ class Resolver:
                         f"The extension module {name} is here only as {os.path.join(folder, file)}, "
                         f"for another platform or another Python than {sys.implementation.cache_tag} on Linux x86-64."
                     )
+
+
+def _defining_module(finder: object) -> str:
+    """The name of the module that defines a finder, which may be an object or a class."""
+    return str(getattr(finder, "__module__", ""))

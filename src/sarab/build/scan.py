@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sarab.build.hooks import GATE_NAMES
+from sarab.build.hooks import GATE_NAMES, NAMED_CHARACTER
 
 DEFERRED = 1
 """Runs when a function is called, not when the module is imported."""
@@ -24,11 +24,12 @@ OPTIONAL = 2
 MAIN = 4
 """Runs only when the module is the program: `if __name__ == "__main__"`."""
 GUESSED = 8
-"""A string that looks like the name of a module, or a module named by import_module."""
-SELF_TEST = 16
+"""Named by a string: by import_module, or, with NAMED, by any string that looks like the name of a module."""
+NAMED = 16
+SELF_TEST = 32
 """In a function that modules of the standard library have for their own command line or tests."""
 
-VERSION = 5
+VERSION = 9
 """Part of the cache's key: raise it when a scan of the same source gives something else."""
 
 _IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -50,6 +51,8 @@ class Import:
     flags: int
     instead_of: tuple[str, ...] = ()
     """Needed only if one of these cannot be found: the `except ImportError:` branch of their import."""
+    lazy: tuple[str, ...] = ()
+    """Needed only if another module mentions one of these names: the module imports them in its `__getattr__`."""
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Scan:
     prefixes: list[tuple[str, int]] = field(default_factory=list)
     """Packages any submodule of which may be imported by a computed name, and the line."""
     mentions: list[str] = field(default_factory=list)
-    """Names of sarab.build.hooks.GATE_NAMES that occur."""
+    """Attributes, imported names and keywords that occur, and names of sarab.build.hooks.GATE_NAMES in any role."""
     encodings: list[str] = field(default_factory=list)
     entry_points: list[str] = field(default_factory=list)
     """Groups of plug-ins that are looked up."""
@@ -68,18 +71,21 @@ class Scan:
     """Whether the module looks for data files beside itself."""
 
     def dump(self) -> dict[str, Any]:
-        imports = [(i.module, list(i.names), i.line, i.flags, list(i.instead_of)) for i in self.imports]
+        imports = [(i.module, list(i.names), i.line, i.flags, list(i.instead_of), list(i.lazy)) for i in self.imports]
         return {**vars(self), "imports": imports}
 
     @classmethod
     def load(cls, values: dict[str, Any]) -> Scan:
-        imports = [Import(m, tuple(n), line, flags, tuple(o)) for m, n, line, flags, o in values["imports"]]
+        imports = [Import(m, tuple(n), line, flags, tuple(o), tuple(z)) for m, n, line, flags, o, z in values["imports"]]
         prefixes = [(str(p), int(line)) for p, line in values["prefixes"]]
         return cls(**{**values, "imports": imports, "prefixes": prefixes})
 
 
 def scan(source: bytes, top: str) -> Scan:
-    """Scan the source of a module of the top-level package `top`; what does not parse imports nothing."""
+    """Scan the source of a module of the top-level package `top`; what does not parse imports nothing.
+
+    Strings that look like modules of `top` count as imports, and those of any package if `top` is empty.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
@@ -103,6 +109,8 @@ class _Visitor:
         self.lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
         self.dynamic = any(_called(node) in _DYNAMIC for node in ast.walk(tree) if isinstance(node, ast.Call))
         self.instead_of: tuple[str, ...] = ()
+        self.gate: frozenset[str] | None = None
+        """Inside of what a lazy module imports on demand: the names that ask for it."""
 
     def block(self, nodes: Iterable[ast.AST], flags: int) -> None:
         for node in nodes:
@@ -114,12 +122,16 @@ class _Visitor:
                 self._add(alias.name, (), node.lineno, flags)
         elif isinstance(node, ast.ImportFrom):
             names = tuple(alias.name for alias in node.names)
-            self.result.mentions += [name for name in names if name in GATE_NAMES]
+            self.result.mentions += names
             self._add("." * node.level + (node.module or ""), names, node.lineno, flags)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self.block([*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)], flags)
             test = SELF_TEST if node.name in _SELF_TESTS else 0
+            outer = self.gate
+            if node.name == "__getattr__" and self.lazy:
+                self.gate = frozenset()
             self.block(node.body, flags | DEFERRED | test)
+            self.gate = outer
         elif isinstance(node, ast.Lambda):
             self.visit(node.body, flags | DEFERRED)
         elif isinstance(node, ast.If):
@@ -130,9 +142,22 @@ class _Visitor:
             caught = any(_called(item.context_expr) == "suppress" for item in node.items)
             self.block([item.context_expr for item in node.items], flags)
             self.block(node.body, flags | OPTIONAL if caught else flags)
+        elif isinstance(node, ast.Dict) and self.lazy:
+            self._table(node, flags)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            pass  # a docstring
         else:
             self._expression(node, flags)
             self.block(ast.iter_child_nodes(node), flags)
+
+    def _table(self, node: ast.Dict, flags: int) -> None:
+        """In a lazy module, a dictionary that says where each name comes from."""
+        outer = self.gate
+        for key, value in zip(node.keys, node.values, strict=True):
+            name = _literal(key) if key is not None else None
+            self.gate = frozenset({name}) if name is not None else outer
+            self.block([*([key] if key is not None else []), value], flags)
+        self.gate = outer
 
     def _if(self, node: ast.If, flags: int) -> None:
         if _is_main_test(node.test):
@@ -141,11 +166,20 @@ class _Visitor:
             return
         if _is_type_checking(node.test):
             if self.lazy:
+                outer, self.gate = self.gate, frozenset()
                 self.block(node.body, flags | DEFERRED | OPTIONAL)
+                self.gate = outer
             self.block(node.orelse, flags)
             return
         truth = _truth(node.test)
         self.visit(node.test, flags)
+        outer = self.gate
+        if outer is not None:
+            self.gate = outer | {c.value for c in ast.walk(node.test) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+        self._branches(node, truth, flags)
+        self.gate = outer
+
+    def _branches(self, node: ast.If, truth: bool | None, flags: int) -> None:
         if truth is not False:
             self.block(node.body, flags if truth else flags | OPTIONAL)
         if truth is not True:
@@ -166,7 +200,7 @@ class _Visitor:
         self.block(node.finalbody, flags)
 
     def _add(self, module: str, names: tuple[str, ...], line: int, flags: int) -> None:
-        self.result.imports.append(Import(module, names, line, flags, self.instead_of))
+        self.result.imports.append(Import(module, names, line, flags, self.instead_of, self._lazy(module, names)))
         if module.startswith(_RESOURCE_MODULES) or (module == "importlib" and "resources" in names):
             self.result.uses_files = True
 
@@ -175,8 +209,10 @@ class _Visitor:
             self._name(node.id)
         elif isinstance(node, ast.Attribute):
             self._name(node.attr)
+            self.result.mentions.append(node.attr)
         elif isinstance(node, ast.keyword) and node.arg is not None:
             self._name(node.arg)
+            self.result.mentions.append(node.arg)
             if node.arg == "encoding":
                 self._encoding(node.value)
         elif isinstance(node, ast.Call):
@@ -218,16 +254,30 @@ class _Visitor:
 
     def _string(self, value: str, line: int, flags: int) -> None:
         """Tables of lazily imported modules name them in strings: "uvicorn.loops.auto:auto_loop_factory", ".client"."""
+        if NAMED_CHARACTER in value:
+            self.result.mentions.append(NAMED_CHARACTER)
         if len(value) > 200 or "." not in value or not _DOTTED.fullmatch(value):
             return
         if value.startswith("."):
             if not (self.lazy or self.dynamic):
                 return
-        elif not value.startswith(self.top + "."):
+        elif self.top and not value.startswith(self.top + "."):
             return
         self.result.imports.append(
-            Import(value.partition(":")[0], (), line, flags | DEFERRED | OPTIONAL | GUESSED, self.instead_of)
+            Import(
+                value.partition(":")[0],
+                (),
+                line,
+                flags | DEFERRED | OPTIONAL | GUESSED | NAMED,
+                self.instead_of,
+                self._lazy(value.partition(":")[0], ()),
+            )
         )
+
+    def _lazy(self, module: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        if self.gate is None:
+            return ()
+        return tuple(sorted({*self.gate, *names, module.rpartition(".")[2]} - {"", "*"}))
 
 
 def _full_name(imported: Import) -> str:
