@@ -35,8 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """What `sarab run` of an application takes too."""
     group = parser.add_argument_group("what goes into the image")
-    group.add_argument("--include", action="append", default=[], metavar="MODULE", help="add a module, or a package: NAME.*")
-    group.add_argument("--exclude", action="append", default=[], metavar="MODULE", help="leave a module out, and all below it")
+    group.add_argument(
+        "--include", action="append", default=[], metavar="MODULE", help="add a module, or a package: NAME.*"
+    )
+    group.add_argument(
+        "--exclude", action="append", default=[], metavar="MODULE", help="leave a module out, and all below it"
+    )
     group.add_argument("--with-source", action="store_true", help="keep .py files, so that tracebacks show lines")
     group.add_argument("--seal", action="store_true", help="map no code after the application has started")
     group.add_argument("--tmp", metavar="SIZE", help="bound of /tmp, such as 64M (16M)")
@@ -56,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         lines, found = explain(spec, arguments.explain, options)
         print("\n".join(lines))
         return 0 if found else 1
-    progress = _Progress(sys.stderr.isatty() and not arguments.quiet)
+    progress = Progress(sys.stderr.isatty() and not arguments.quiet)
     try:
         result = build(spec, replace(options, progress=progress.show))
     finally:
@@ -100,7 +104,7 @@ def options_of(arguments: argparse.Namespace) -> BuildOptions:
     )
 
 
-class _Progress:
+class Progress:
     """One line on a terminal that says what is being done; nothing anywhere else."""
 
     def __init__(self, on_terminal: bool) -> None:

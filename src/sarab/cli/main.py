@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of exiting, and names the option that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}. Try '{self.prog} --help'.")
+        raise UsageError(f"{message}. Try '{self.prog} --help'")
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse all of `words`. Raises UsageError."""
@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SarabError as error:
         if debug:
             raise
-        print(f"sarab: {error}", file=sys.stderr)
+        text = str(error)
+        print(f"sarab: {text}{'' if text.endswith(('.', '?')) else '.'}", file=sys.stderr)
         return error.exit_status
 
 
@@ -102,7 +103,7 @@ def _run(words: list[str]) -> int:
     name, *rest = words
     if name not in VERBS:
         what = "option" if name.startswith("-") else "command"
-        raise UsageError(f"there is no {what} {name}{did_you_mean(name, VERBS)}. Try 'sarab --help'.")
+        raise UsageError(f"there is no {what} {name}{did_you_mean(name, VERBS)}. Try 'sarab --help'")
     verb = load(name)
     own, application = _split_at_dashes(rest)
     parser = Parser(prog=f"sarab {name}", description=_sentence(verb.HELP), allow_abbrev=False)
@@ -110,7 +111,7 @@ def _run(words: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show a traceback where there would be one sentence")
     arguments = parser.parse(own)
     if application is not None and not getattr(verb, "APPLICATION_ARGUMENTS", False):
-        raise UsageError(f"'sarab {name}' has no use for arguments after '--'. Try 'sarab {name} --help'.")
+        raise UsageError(f"'sarab {name}' has no use for arguments after '--'. Try 'sarab {name} --help'")
     arguments.application_arguments = tuple(application or ())
     return verb.run(arguments)
 
