@@ -90,8 +90,9 @@ static struct loaded load(uint32_t number, uint64_t base)
 		if (s->p_filesz > 0) {
 			map_or_stop(page, file_end - page, protection, MAP_PRIVATE | MAP_FIXED, object, offset);
 			mapped_end = ROUND_UP(file_end, PAGE_SIZE);
+			/* To the end of the page, past the segment: ld.so's first allocations take what is left of it for zeroes. */
 			if ((s->p_flags & PF_W) && memory_end > file_end && mapped_end > file_end &&
-			    clear_user(file_end, MIN(mapped_end, memory_end) - file_end) != 0)
+			    clear_user(file_end, mapped_end - file_end) != 0)
 				panic("out of memory while starting the program");
 		}
 		if (ROUND_UP(memory_end, PAGE_SIZE) > mapped_end)
