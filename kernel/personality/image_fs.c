@@ -17,8 +17,15 @@ struct image_inode {
 
 static struct image_inode **chunks[(1u << 20) / CHUNK];
 
+static void space(struct statfs *s)
+{
+	for (uint32_t number = 0; number < image_node_count(); number++)
+		s->f_blocks += (long)(ROUND_UP(image_node(number)->size, PAGE_SIZE) >> PAGE_SHIFT);
+	s->f_files = image_node_count();
+}
+
 const struct file_system image_file_system = {
-	.type = "sarabfs", .source = "image", .mount_options = "ro", .device = 1, .magic = 0x53415242, .read_only = true,
+	.type = "sarabfs", .source = "image", .mount_options = "ro", .device = 1, .magic = 0x53415242, .read_only = true, .space = space,
 };
 
 static const struct inode_operations image_operations;
