@@ -22,6 +22,9 @@ APPLICATION_ARGUMENTS = True
 IMAGES_KEPT_DAYS = 30
 """An image in the cache that was not run for so long is removed."""
 
+MACHINE_OPTIONS = ("machine", "memory", "accel", "gdb", "trace", "marks")
+IMAGE_OPTIONS = ("include", "exclude", "with_source", "seal", "kernel")
+
 EPILOG = """\
 The exit status is the program's; 128 + N if signal N ended it, 124 after --timeout, 125 if the machine died without
 giving one. Ctrl-C asks the program to stop (it gets SIGTERM), a second Ctrl-C kills the machine. Standard input is the
@@ -45,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine = parser.add_argument_group("the machine")
     machine.add_argument("--machine", choices=["microvm", "q35", "pc"], help="QEMU's kind of machine (microvm)")
     machine.add_argument("--memory", metavar="SIZE", help="64M, 1G, or a number of MiB (128)")
-    machine.add_argument("--accel", choices=["auto", "kvm", "tcg"], help="processor or emulation (auto: what is faster)")
+    machine.add_argument("--accel", choices=["auto", "kvm", "tcg"], help="auto: KVM if it is fast here")
     machine.add_argument("--gdb", nargs="?", const=0, type=_port, metavar="PORT", help="wait for a debugger (1234)")
     machine.add_argument("--trace", action="store_true", help="print every system call on the console")
     machine.add_argument("--marks", action="store_true", help="show when each step of the boot was done")
@@ -62,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     image = Path(spec)
     options = _machine_options(arguments)
     if is_elf(image):
-        _refuse_build_options(image, arguments)
+        _refuse(arguments, IMAGE_OPTIONS, f"belongs to 'sarab build': {image} is an image already")
     else:
         image = _build(spec, arguments)
     return _boot(image, options, arguments)
@@ -105,7 +108,7 @@ def _build(spec: str, arguments: argparse.Namespace) -> Path:
     folder = cache_folder() / "images"
     # What is said at boot is not baked in: the same image serves.
     options = replace(options_of(arguments), environment=(), tmp=None)
-    words = repr((spec, os.getcwd(), options.include, options.exclude, options.with_source, options.seal, options.kernel))
+    words = repr((spec, Path.cwd(), replace(options, progress=None)))
     name = Path(spec).stem.rpartition(" ")[2].replace(":", ".") or "image"
     image = folder / f"{name}-{hashlib.sha256(words.encode()).hexdigest()[:16]}.elf"
     try:
@@ -136,13 +139,7 @@ def _remove_old(folder: Path) -> None:
 
 
 def _on_process(spec: str, arguments: argparse.Namespace) -> int:
-    given = [
-        option
-        for option in ("machine", "memory", "accel", "gdb", "trace", "marks", "tmp", "seal", "kernel", "include", "exclude")
-        if getattr(arguments, option) not in (None, False, [])
-    ]
-    if given:
-        raise UsageError(f"--{given[0]} means nothing to a Linux process (--on process)")
+    _refuse(arguments, (*MACHINE_OPTIONS, *IMAGE_OPTIONS, "tmp"), "means nothing to a Linux process (--on process)")
     from sarab.build.spec import parse
     from sarab.machine.image import is_elf
     from sarab.machine.options import parse_environment
@@ -182,10 +179,10 @@ def _machine_options(arguments: argparse.Namespace) -> MachineOptions:
     )
 
 
-def _refuse_build_options(image: Path, arguments: argparse.Namespace) -> None:
-    for option in ("include", "exclude", "with_source", "seal", "kernel"):
+def _refuse(arguments: argparse.Namespace, options: tuple[str, ...], why: str) -> None:
+    for option in options:
         if getattr(arguments, option) not in (None, False, []):
-            raise UsageError(f"{image} is an image already: --{option.replace('_', '-')} belongs to 'sarab build'")
+            raise UsageError(f"--{option.replace('_', '-')} {why}")
 
 
 def _standard_input() -> int | None:

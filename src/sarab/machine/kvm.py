@@ -68,8 +68,8 @@ class Kvm:
             case Usability.REFUSED:
                 return f"KVM ({self.kind}) refuses to run a guest: {self.detail}"
             case Usability.EMULATED:
-                much = f"{self.ratio:.0f} times" if self.ratio is not None else "very much"
-                return f"KVM here is {self.kind}: a kernel in it is emulated, {much} slower than native, too slow"
+                much = f"{float(f'{self.ratio:.2g}'):.0f} times" if self.ratio is not None else "very much"
+                return f"KVM here is {self.kind}, where a kernel runs {much} slower than on the processor"
             case Usability.NATIVE:
                 return f"KVM ({self.kind}) runs guest code at native speed"
 
@@ -97,15 +97,18 @@ def may_open() -> bool:
     return os.access(DEVICE, os.R_OK | os.W_OK)
 
 
-def examine(cache: Path | None) -> Kvm:
-    """Find out what KVM is worth here. `cache` is the folder where the answer is kept until the next boot."""
+def examine(cache: Path | None, fresh: bool = False) -> Kvm:
+    """Find out what KVM is worth here.
+
+    `cache` is the folder where the answer is kept until the host's next boot; with `fresh` it is measured again.
+    """
     name = module()
     if not DEVICE.exists():
         return Kvm(Usability.ABSENT, name)
     if not may_open():
         return Kvm(Usability.DENIED, name)
     file = None if cache is None else cache / "kvm.json"
-    known = _recall(file, name)
+    known = None if fresh else _recall(file, name)
     if known is None:
         known = measure(name)
         _remember(file, known)

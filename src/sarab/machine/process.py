@@ -31,7 +31,7 @@ def run_process(
     variables = {**os.environ, **dict(environment)}
     if kind != "script":
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), variables.get("PYTHONPATH")]))
-    # -P: the folder of start.py is no place to import from. The flags of an image, but for -S: wheels are found by `site`.
+    # -P: the folder of start.py is no place to import from. No -S, as an image has it: `site` finds the wheels.
     command = [sys.executable, "-P", str(START), kind, target, *arguments]
     child = subprocess.Popen(command, env=variables)
 
