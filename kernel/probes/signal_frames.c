@@ -21,9 +21,11 @@ static void skips(int signal, siginfo_t *info, void *context)
 	on_alternate = &here >= alternate && &here < alternate + alternate_size;
 	flags_seen = (int)u->uc_stack.ss_flags;
 	memcpy(vector_seen, (char *)u->uc_mcontext.fpregs + 160 + 7 * 16, 16); /* XMM7 */
-	CHECK(*(uint32_t *)((char *)u->uc_mcontext.fpregs + 464) == 0x46505853); /* FP_XSTATE_MAGIC1 */
-	uint32_t size = *(uint32_t *)((char *)u->uc_mcontext.fpregs + 464 + 16);
-	CHECK(*(uint32_t *)((char *)u->uc_mcontext.fpregs + size) == 0x46505845); /* FP_XSTATE_MAGIC2 */
+	if (u->uc_flags & 1) { /* UC_FP_XSTATE: the CPU has XSAVE */
+		CHECK(*(uint32_t *)((char *)u->uc_mcontext.fpregs + 464) == 0x46505853); /* FP_XSTATE_MAGIC1 */
+		uint32_t size = *(uint32_t *)((char *)u->uc_mcontext.fpregs + 464 + 16);
+		CHECK(*(uint32_t *)((char *)u->uc_mcontext.fpregs + size) == 0x46505845); /* FP_XSTATE_MAGIC2 */
+	}
 	CHECK(((uintptr_t)u->uc_mcontext.fpregs & 63) == 0);
 	u->uc_mcontext.gregs[REG_RIP] += 3; /* mov (%rbx), %rcx */
 	u->uc_mcontext.gregs[REG_RCX] = 4711;

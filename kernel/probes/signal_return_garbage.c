@@ -1,6 +1,7 @@
 /* Nothing that is written into a handler's frame can hurt anybody but the program itself. SUCCESS */
 #include "check.h"
 #include <setjmp.h>
+#include <stdbool.h>
 #include <ucontext.h>
 
 static sigjmp_buf back;
@@ -25,8 +26,9 @@ static void spoils(int signal, siginfo_t *info, void *context)
 	ucontext_t *u = context;
 	unsigned char *fpu = (unsigned char *)u->uc_mcontext.fpregs;
 	greg_t *r = u->uc_mcontext.gregs;
+	bool extended = u->uc_flags & 1; /* UC_FP_XSTATE: not on CPUs without XSAVE */
 	(void)signal, (void)info;
-	switch (mode % 12) {
+	switch (extended || mode % 12 > 4 || mode % 12 == 0 ? mode % 12 : 11) {
 	case 0: *(uint32_t *)(fpu + 24) = 0xffffffff; break; /* MXCSR */
 	case 1: memset(fpu + 512, 0xff, 64); break; /* XSAVE header */
 	case 2: *(uint64_t *)(fpu + 520) = 1ull << 63; break; /* compact format */
@@ -40,7 +42,7 @@ static void spoils(int signal, siginfo_t *info, void *context)
 	case 10: r[REG_RIP] = (greg_t)0xffffffff80200000; break;
 	default:
 		for (int i = 0; i < 8; i++)
-			fpu[next() % 832] = (unsigned char)next();
+			fpu[next() % (extended ? 576 : 512)] = (unsigned char)next();
 	}
 }
 
