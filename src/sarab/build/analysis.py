@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from sarab.build.observe import observe
 from sarab.build.resolve import Area, Found, Kind, Resolver
 from sarab.build.spec import Application
 
-_RULES = hashlib.sha256(repr((scan.VERSION, sorted(hooks.GATE_NAMES), scan.sys.version_info)).encode()).hexdigest()
+_RULES = hashlib.sha256(repr((scan.VERSION, sorted(hooks.GATE_NAMES), sys.version_info)).encode()).hexdigest()
 
 
 @dataclass
@@ -144,7 +145,9 @@ def _kind_of_function(found: Found, function: str) -> str:
         return "other"
     body: list[ast.stmt] = tree.body
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    names |= {a.asname or a.name for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names}
+    names |= {
+        a.asname or a.name for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names
+    }
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             return "def"

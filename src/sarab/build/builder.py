@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sarab.build import image, sarabfs
+from sarab.build import elf, image, sarabfs
 from sarab.build.analysis import Analysis, analyse
 from sarab.build.cache import Cache
 from sarab.build.closure import Closure
@@ -35,6 +35,8 @@ class BuildOptions:
     """Another kernel ELF than the one in the wheel."""
     with_source: bool = False
     """Keep .py files beside the bytecode, so that tracebacks show lines."""
+    compress: bool = False
+    """A smaller file that starts later (decision 0001)."""
     seal: bool = False
     """Seal the address space before the application's first line (decision 0003)."""
     include: tuple[str, ...] = ()
@@ -85,17 +87,20 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
     application = parse(spec)
     output = options.output or Path(f"{application.name}.elf")
     kernel = _read_kernel(options.kernel)
-    analysis = analyse(application, cache, options.include, options.exclude, options.seal, options.with_source, progress)
+    analysis = analyse(
+        application, cache, options.include, options.exclude, options.seal, options.with_source, progress
+    )
     packer = Packer(analysis, cache, options.with_source, progress)
     packed = packer.pack()
     kernel_options = options.kernel_options + (("seal",) if options.seal else ())
     start = start_file(analysis, options.environment, options.arguments, options.tmp, kernel_options)
     packed.tree.add(START_FILE, File(start))
     progress("writing the image")
-    data = image.assemble(kernel, sarabfs.write(packed.tree), _manifest(options, kernel, analysis, packer))
+    manifest = _manifest(options, kernel, analysis, packer)
+    data = image.assemble(kernel, sarabfs.write(packed.tree), manifest, compress=options.compress)
     image.write(output, data)
     cache.prune()
-    packed.sizes["kernel"] += len(kernel)
+    packed.sizes["kernel"] += sum(segment.filesz for segment in elf.read(kernel, "The kernel").loads)
     return BuildResult(
         output,
         len(data),
@@ -134,7 +139,9 @@ def _read_kernel(path: Path | None) -> bytes:
         return place.read_bytes()
     except OSError as error:
         if path is None and not place.exists():
-            raise BuildError("This checkout has no kernel yet: run `make kernel` (a wheel of sarab brings one).") from error
+            raise BuildError(
+                "This checkout has no kernel yet: run `make kernel` (a wheel of sarab brings one)."
+            ) from error
         raise BuildError(f"The kernel {place} cannot be read: {error.strerror}.") from error
 
 
@@ -164,6 +171,7 @@ def _manifest(options: BuildOptions, kernel: bytes, analysis: Analysis, packer: 
         "inputs": packed.inputs,
         "options": {
             "with_source": options.with_source,
+            "compress": options.compress,
             "seal": options.seal,
             "tmp": options.tmp,
             "include": [*analysis.application.include, *options.include],

@@ -1,7 +1,7 @@
 """Source to bytecode that is the same wherever and whenever it is made.
 
-Bytecode is compiled without optimisation: assertions hold, docstrings and names stay, tracebacks have file and line. File
-names inside it are image paths. The header says "unchecked": the interpreter never compares it with a source.
+Bytecode is compiled without optimisation: assertions hold, docstrings and names stay, tracebacks have file and line.
+File names inside it are image paths. The header says "unchecked": the interpreter never compares it with a source.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What earlier builds found out, by the content it was found from: ~/.cache/sarab or $SARAB_CACHE.
 
-An entry that is damaged or cannot be read is an entry that is not there; one that cannot be written is not kept. So a cache
-never makes a build fail, and never makes a different image.
+An entry that is damaged or cannot be read is an entry that is not there; one that cannot be written is not kept. So a
+cache never makes a build fail, and never makes a different image.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The import closure of an application: every module that it may import, and why.
 
-A worklist over edges (importer, imported, line). Edges come from scans of sources (sarab.build.scan), from what extension
-modules were seen to import (sarab.build.observe), and from sarab.build.hooks. See decisions/0010.
+A worklist over edges (importer, imported, line). Edges come from scans of sources (sarab.build.scan), from what
+extension modules were seen to import (sarab.build.observe), and from sarab.build.hooks. See decisions/0010.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Closure:
     warnings: list[str] = field(default_factory=list)
 
     def explain(self, name: str) -> list[tuple[str, Edge | None]]:
-        """The chain from the program to `name`: (module, the edge that leads from the one before); empty if it is not in."""
+        """The chain from the program to `name`: (module, the edge that leads from the one before); empty if it is not
+        in."""
         if name not in self.modules:
             return []
         followers: dict[str, list[tuple[str, Edge]]] = {}
@@ -83,7 +84,7 @@ class Finder:
         observe: Callable[[list[Found]], dict[str, list[str]]],
         exclude: Iterable[str] = (),
         with_source: bool = False,
-        declares: Callable[[Found, Found], bool] = lambda importer, imported: True,
+        declares: Callable[[Found, Found], bool] = lambda _importer, _imported: True,
     ) -> None:
         self.resolver = resolver
         self.closure = Closure()
@@ -167,7 +168,11 @@ class Finder:
         for encoding in scan.encodings:
             self._add_encoding(encoding, importer)
         for group in scan.entry_points:
-            if area is not Area.STDLIB and group not in self._groups and group not in ("console_scripts", "gui_scripts"):
+            if (
+                area is not Area.STDLIB
+                and group not in self._groups
+                and group not in ("console_scripts", "gui_scripts")
+            ):
                 self._groups.add(group)
                 self._add_plugins(group, importer)
 
@@ -240,11 +245,11 @@ class Finder:
                 self.closure.missing.setdefault(name, []).append(edge)
                 return False
             importer = self.closure.modules.get(edge.importer)
-            if not edge.certain and importer is not None and found.top not in self.closure.modules:
-                if not self._declares(importer, found):
-                    self.closure.undeclared.setdefault(name, []).append(edge)
-                    self._undeclared.setdefault(found.top, []).append(partial(self._request, name, edge))
-                    return False
+            fresh = not edge.certain and importer is not None and found.top not in self.closure.modules
+            if fresh and importer is not None and not self._declares(importer, found):
+                self.closure.undeclared.setdefault(name, []).append(edge)
+                self._undeclared.setdefault(found.top, []).append(partial(self._request, name, edge))
+                return False
             self.closure.modules[name] = found
             self._queue.append(name)
             if name == found.top:
@@ -270,7 +275,8 @@ class Finder:
         self._wait(gate or (), top, follow)
 
     def _wait(self, gate: Iterable[str], inside: str, follow: Callable[[], object]) -> None:
-        """Call `follow` once a module that is not `inside`, and not below it, mentions a name of `gate`; now, if it is empty."""
+        """Call `follow` once a module that is not `inside`, and not below it, mentions a name of `gate`; now, if it
+        is empty."""
         names = tuple(gate)
         if not names or any(not _is_inside(user, inside) for name in names for user in self._mentions.get(name, ())):
             follow()
@@ -294,7 +300,7 @@ class Finder:
             return
         for name in children(found.search):
             child = f"{package}.{name}"
-            if name in ("tests", "test", "conftest", "__main__") or not self._exists(child):
+            if (name in hooks.TEST_MODULES and package != "test") or not self._exists(child):
                 continue
             self._request(child, Edge(importer, line, why, False))
             if deep:
@@ -303,9 +309,8 @@ class Finder:
     def _add_encoding(self, encoding: str, importer: str) -> None:
         name = encoding.lower().replace("-", "_").replace(" ", "_")
         module = "encodings." + encodings.aliases.aliases.get(name, name)
-        if name.isidentifier() or name.replace("_", "").isalnum():
-            if self._exists(module):
-                self._request(module, Edge(importer, 0, f"the encoding {encoding!r}", False))
+        if name.replace("_", "").isalnum() and self._exists(module):
+            self._request(module, Edge(importer, 0, f"the encoding {encoding!r}", False))
 
     def _add_plugins(self, group: str, importer: str) -> None:
         from importlib.metadata import distributions
@@ -345,7 +350,7 @@ class Finder:
         return importer in (PROGRAM, "") or (found is not None and found.area is Area.APPLICATION)
 
     def _is_fault(self, name: str, edge: Edge) -> bool:
-        """Packages may make submodules as they run (six.moves): a missing submodule is sure only in our own packages."""
+        """Packages may make submodules as they run (six.moves): what is missing is sure only in our own packages."""
         parent = self.closure.modules.get(name.rpartition(".")[0])
         if edge.importer == "" or "." not in name:
             return True
@@ -363,11 +368,13 @@ class Finder:
         if len(chain) > 1:
             text += ", itself imported by " + ", imported by ".join(chain[1:])
         top = name.partition(".")[0]
-        return f"{text}. Install it beside the interpreter that runs sarab, or leave it out with exclude = [\"{top}\"]."
+        return f'{text}. Install it beside the interpreter that runs sarab, or leave it out with exclude = ["{top}"].'
 
     def _place(self, edge: Edge) -> str:
         found = self.closure.modules.get(edge.importer)
-        where = edge.importer if found is None or found.area is not Area.APPLICATION else os.path.basename(found.path or "")
+        where = (
+            edge.importer if found is None or found.area is not Area.APPLICATION else os.path.basename(found.path or "")
+        )
         where = "the program" if where == PROGRAM else where
         return f"{where} (line {edge.line})" if edge.line else where
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -17,6 +18,7 @@ from sarab.build.spec import Application
 
 METADATA_NAMES = ("METADATA", "PKG-INFO", "entry_points.txt", "top_level.txt")
 METADATA_READERS = ("importlib.metadata", "importlib_metadata", "pkg_resources")
+_STDLIB_WITHOUT_DATA = frozenset(sys.stdlib_module_names) - {"test", "lib2to3", "ensurepip", "idlelib"}
 _FOLDER_DEPTH_MAX = 16
 """Of data below a package; a loop of symbolic links ends here."""
 
@@ -24,11 +26,13 @@ _FOLDER_DEPTH_MAX = 16
 def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
     """(image path, file) of the data in every package of which some module looks for files beside itself."""
     tops = set(hooks.DATA_PACKAGES)
-    tops |= {closure.modules[name].top for name, scan in closure.scans.items() if scan.uses_files and name in closure.modules}
+    tops |= {
+        closure.modules[name].top for name, scan in closure.scans.items() if scan.uses_files and name in closure.modules
+    }
     for found in sorted(closure.modules.values(), key=lambda f: f.name):
-        if found.search is None or found.area is Area.STDLIB:
+        if found.search is None:
             continue
-        if found.area is Area.SITE and found.top not in tops:
+        if found.area is not Area.APPLICATION and (found.top not in tops or found.top in _STDLIB_WITHOUT_DATA):
             continue
         image = found.image_path.removesuffix("/__init__.py")
         if found.kind is Kind.EXTENSION:
@@ -98,7 +102,8 @@ class Distributions:
         return self._owners.get(os.path.normpath(found.path)) if found.path else None
 
     def declares(self, importer: Found, imported: Found) -> bool:
-        """Whether the importer's distribution names the imported one's as a dependency, or either is no distribution's."""
+        """Whether the importer's distribution names the imported one's as a dependency, or either is no
+        distribution's."""
         ours, theirs = self.owner(importer), self.owner(imported)
         if ours is None or theirs is None or ours is theirs:
             return True

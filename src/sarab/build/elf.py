@@ -83,11 +83,13 @@ def read(data: bytes, name: str) -> Object:
         raise Malformed(f"The program headers of {name} are damaged.")
     segments = tuple(Segment(*_SEGMENT.unpack_from(data, table + i * SEGMENT_SIZE)) for i in range(count))
     for segment in segments:
-        if segment.type in (PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE):
-            if segment.offset + segment.filesz > len(data) or (
-                segment.type == PT_LOAD and segment.filesz > segment.memsz
-            ):
-                raise Malformed(f"A segment of {name} lies outside of the file: it is cut short or damaged.")
+        inside = segment.offset + segment.filesz <= len(data)
+        if segment.type == PT_LOAD:
+            inside = inside and segment.filesz <= segment.memsz
+        elif segment.type not in (PT_DYNAMIC, PT_INTERP, PT_NOTE):
+            continue
+        if not inside:
+            raise Malformed(f"A segment of {name} lies outside of the file: it is cut short or damaged.")
     interpreter = None
     for segment in segments:
         if segment.type == PT_INTERP:

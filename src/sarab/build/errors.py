@@ -1,12 +1,12 @@
 """Why a build, or the reading of an image, was refused.
 
-    BuildError
-    ├── SpecError            the application named on the command line
-    ├── SyntaxFault          a file of the application does not compile
-    ├── ModuleMissing        an import that nothing provides
-    ├── ObjectError          a shared object that cannot be in an image
-    ├── OutputError          the image could not be written
-    └── Malformed            an image, or a part of one, that is not as decision 0001 says
+BuildError
+├── SpecError            the application named on the command line
+├── SyntaxFault          a file of the application does not compile
+├── ModuleMissing        an import that nothing provides
+├── ObjectError          a shared object that cannot be in an image
+├── OutputError          the image could not be written
+└── Malformed            an image, or a part of one, that is not as decision 0001 says
 """
 
 from __future__ import annotations

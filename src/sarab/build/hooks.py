@@ -38,8 +38,24 @@ GATE_NAMES = frozenset(name for names in GATES.values() for name in names)
 
 OUTSIDE_NAMES = frozenset(
     # Names that count only where they occur outside of the standard library, whose own users import what they need.
-    "ssl start_tls SSLContext ProcessPoolExecutor BrokenProcessPool make_archive unpack_archive get_archive_formats "
-    "get_unpack_formats chown most_common metadata version requires distribution distributions".split()
+    [
+        "ssl",
+        "start_tls",
+        "SSLContext",
+        "ProcessPoolExecutor",
+        "BrokenProcessPool",
+        "make_archive",
+        "unpack_archive",
+        "get_archive_formats",
+        "get_unpack_formats",
+        "chown",
+        "most_common",
+        "metadata",
+        "version",
+        "requires",
+        "distribution",
+        "distributions",
+    ]
 ) | {NAMED_CHARACTER}
 
 CUTS: dict[tuple[str, str], str] = {
@@ -80,12 +96,18 @@ SOURCE_CUTS: dict[tuple[str, str], str] = {
 
 IMPLIED: dict[str, tuple[str, ...]] = {
     # What a C module of CPython imports by itself, at start or when a function needs it.
-    "_asyncio": ("asyncio.events", "asyncio.base_futures", "asyncio.exceptions", "asyncio.base_tasks", "asyncio.coroutines"),
+    "_asyncio": (
+        "asyncio.events",
+        "asyncio.base_futures",
+        "asyncio.exceptions",
+        "asyncio.base_tasks",
+        "asyncio.coroutines",
+    ),
     "_bz2": ("_compression",),
     "_ctypes": ("ctypes", "ctypes._endian"),
     "_curses": ("curses",),
     "_datetime": ("_strptime", "time"),
-    "_decimal": ("numbers", "collections"),
+    "_decimal": ("numbers", "collections", "collections.abc"),
     "_elementtree": ("copy", "xml.etree.ElementPath", "pyexpat"),
     "_io": ("_locale",),
     "_json": ("json.decoder",),
@@ -150,22 +172,70 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 }
 
 DEVELOPMENT_EXTRAS: frozenset[str] = frozenset(
-    "test tests testing dev develop development doc docs lint linting typing types mypy bench benchmark coverage".split()
+    [
+        "test",
+        "tests",
+        "testing",
+        "dev",
+        "develop",
+        "development",
+        "doc",
+        "docs",
+        "lint",
+        "linting",
+        "typing",
+        "types",
+        "mypy",
+        "bench",
+        "benchmark",
+        "coverage",
+    ]
 )
 """Extras of a distribution that no running program needs: what they name is no declared dependency."""
 
 DATA_PACKAGES: frozenset[str] = frozenset({"tzdata", "certifi"})
 """Packages whose data others read, so that their own modules do not show it."""
 
+TEST_MODULES: frozenset[str] = frozenset({"tests", "test", "conftest", "__main__"})
+"""Not meant by `package.*` or a computed name."""
+
 PREFIX_CUTS: frozenset[str] = frozenset({"encodings", "test", "idlelib", "lib2to3.fixes"})
 """Packages of which a computed name does not bring every module."""
 
 DATA_SUFFIXES_SKIPPED = frozenset(
-    ".py .pyc .pyo .pyi .pyx .pxd .pxi .c .cc .cpp .cxx .h .hpp .hh .f .f90 .rs .a .o .la .lib .orig .map".split()
+    [
+        ".py",
+        ".pyc",
+        ".pyo",
+        ".pyi",
+        ".pyx",
+        ".pxd",
+        ".pxi",
+        ".c",
+        ".cc",
+        ".cpp",
+        ".cxx",
+        ".h",
+        ".hpp",
+        ".hh",
+        ".f",
+        ".f90",
+        ".rs",
+        ".a",
+        ".o",
+        ".la",
+        ".lib",
+        ".orig",
+        ".map",
+    ]
 )
 """Files beside modules that no running program reads: sources of other languages, type stubs, objects for linkers."""
-DATA_NAMES_SKIPPED = frozenset({"py.typed", "py.typed.txt", "RECORD", "INSTALLER", ".gitignore", ".DS_Store", "conftest.py"})
-DATA_FOLDERS_SKIPPED = frozenset({"__pycache__", "tests", "test", "testing", ".git", "node_modules", "docs", "doc", "include"})
+DATA_NAMES_SKIPPED = frozenset(
+    {"py.typed", "py.typed.txt", "RECORD", "INSTALLER", ".gitignore", ".DS_Store", "conftest.py"}
+)
+DATA_FOLDERS_SKIPPED = frozenset(
+    {"__pycache__", "tests", "test", "testing", ".git", "node_modules", "docs", "doc", "include"}
+)
 
 SHARED_OBJECT_FOLDERS = ("{}.libs",)
 """Where auditwheel puts a wheel's own libraries; DT_NEEDED finds them, and this is for those opened by path."""

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import struct
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +24,12 @@ PT_SARAB_MANIFEST = 0x60534152
 """In the range that ELF leaves to systems: QEMU 7.2 crashes on a second PT_NOTE."""
 ALIGNMENT = 2 << 20
 """The file system begins at the first multiple of this after the kernel: kernel/layout.h says the same."""
-KERNEL_SIZE_MAX = 64 << 20
+COMPRESSED_MAGIC = b"SARABLZ4"
+COMPRESSED_SIZE_MAX = 0x7E000000
+"""LZ4's own bound for one block."""
+_LZ4_RATIO_MAX = 255
+_LZ4_LEVEL = 12
+_COMPRESSED_HEADER = struct.Struct("<8sQQ")
 MANIFEST_SIZE_MAX = 16 << 20
 
 
@@ -36,10 +43,14 @@ class Image:
     files: FileSystem
     file_system_address: int
     file_system_size: int
+    """Bytes in the image: less than the files' own if it is compressed."""
+    is_compressed: bool
 
 
-def assemble(kernel: bytes, file_system: bytes, manifest: Mapping[str, Any]) -> bytes:
+def assemble(kernel: bytes, file_system: bytes, manifest: Mapping[str, Any], *, compress: bool = False) -> bytes:
     """Make an image; equal inputs give equal bytes. Raises Malformed if the kernel is no kernel."""
+    if compress:
+        file_system = _compressed(file_system)
     header = elf.read(kernel, "The kernel")
     if not header.loads:
         raise Malformed("The kernel has no segment to load.")
@@ -81,15 +92,16 @@ def read(data: bytes) -> Image:
         raise Malformed("This ELF file is not an image of sarab: it has no segment with a file system.")
     kernel, last = loads[:-1], loads[-1]
     content = memoryview(data)[last.offset : last.offset + last.filesz]
-    if bytes(content[:8]) != sarabfs.MAGIC:
+    compressed = bytes(content[:8]) == COMPRESSED_MAGIC
+    if not compressed and bytes(content[:8]) != sarabfs.MAGIC:
         raise Malformed("This ELF file is not an image of sarab: its last segment is not a file system.")
     if last.paddr != file_system_address(kernel) or last.filesz != last.memsz or last.flags != elf.PF_R:
         raise Malformed("The image's file system is not where its kernel looks for it.")
     if any((segment.offset - segment.paddr) % PAGE for segment in loads):
         raise Malformed("A segment of the image is not aligned to its pages.")
     manifest = _read_manifest(data, header.segments)
-    files = sarabfs.read(content)
-    return Image(header.entry, kernel, manifest, files, last.paddr, last.filesz)
+    files = sarabfs.read(_decompressed(content) if compressed else content)
+    return Image(header.entry, kernel, manifest, files, last.paddr, last.filesz, compressed)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -103,10 +115,8 @@ def write(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         if temporary is not None:
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(temporary)
-            except OSError:
-                pass
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(f"The disk is full: {path} needs {len(data)} bytes.") from error
         if not path.parent.is_dir():
@@ -127,6 +137,33 @@ def _moved_offset(segment: elf.Segment, moved: list[tuple[elf.Segment, int]]) ->
     if segment.filesz:
         raise Malformed("The kernel has a segment outside of what is loaded.")
     return 0
+
+
+def _compressed(file_system: bytes) -> bytes:
+    import lz4.block  # type: ignore[import-untyped]
+
+    if len(file_system) > COMPRESSED_SIZE_MAX:
+        raise Malformed(f"A file system of {len(file_system)} bytes is too large to be compressed.")
+    block = lz4.block.compress(file_system, mode="high_compression", compression=_LZ4_LEVEL, store_size=False)
+    return _COMPRESSED_HEADER.pack(COMPRESSED_MAGIC, len(file_system), len(block)) + bytes(block)
+
+
+def _decompressed(content: memoryview) -> bytes:
+    import lz4.block
+
+    if len(content) < _COMPRESSED_HEADER.size:
+        raise Malformed("The compressed file system of the image is cut short.")
+    _, total, size = _COMPRESSED_HEADER.unpack_from(content)
+    block = content[_COMPRESSED_HEADER.size : _COMPRESSED_HEADER.size + size]
+    if len(block) != size or not 0 < total <= min(COMPRESSED_SIZE_MAX, size * _LZ4_RATIO_MAX):
+        raise Malformed("The sizes of the image's compressed file system are inconsistent.")
+    try:
+        files = bytes(lz4.block.decompress(block, uncompressed_size=total))
+    except (lz4.block.LZ4BlockError, ValueError, MemoryError) as error:
+        raise Malformed("The compressed file system of the image is damaged.") from error
+    if len(files) != total:
+        raise Malformed("The compressed file system of the image is cut short.")
+    return files
 
 
 def _read_manifest(data: bytes, segments: tuple[elf.Segment, ...]) -> dict[str, Any]:

@@ -33,7 +33,9 @@ class Interpreter:
     @classmethod
     def running(cls) -> Interpreter:
         """The interpreter of this process."""
-        executable = Path(os.path.realpath(sys._base_executable if hasattr(sys, "_base_executable") else sys.executable))
+        executable = Path(
+            os.path.realpath(sys._base_executable if hasattr(sys, "_base_executable") else sys.executable)
+        )
         stdlib = Path(os.path.realpath(sysconfig.get_path("stdlib", vars=_base_variables())))
         dynload = next(
             (Path(p) for p in sys.path if os.path.basename(p) == "lib-dynload" and os.path.isdir(p)),

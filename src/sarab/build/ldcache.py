@@ -37,7 +37,7 @@ def write(libraries: Mapping[str, str]) -> bytes:
 
 
 def read(data: bytes) -> dict[str, str]:
-    """The x86-64 libraries of a cache, soname -> path, without those for special processors; Malformed if it is none."""
+    """The x86-64 libraries of a cache, soname -> path, but for those of special processors; Malformed if it is none."""
     start = data.find(MAGIC, 0, 1 << 20) if data.startswith(_OLD_MAGIC) else 0
     if start < 0 or data[start : start + len(MAGIC)] != MAGIC or len(data) < start + _HEADER.size:
         raise Malformed("This is not a cache of ld.so.")

@@ -1,7 +1,7 @@
 """Which shared libraries an image needs and where they go, found as glibc's ld.so finds them (ld.so(8)).
 
-An object that names a library by a path relative to itself ($ORIGIN, as the wheels do) keeps the library at that relative
-place. Every other library goes to /lib, and /etc/ld.so.cache says so.
+An object that names a library by a path relative to itself ($ORIGIN, as the wheels do) keeps the library at that
+relative place. Every other library goes to /lib, and /etc/ld.so.cache says so.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ class Libraries:
         image = self.by_soname.get(name, f"{LIBRARIES}/{name}")
         if image in self.sources and self.sources[image] != real:
             raise ObjectError(
-                f"{user.host} needs {name} from {real}, and another part of the image has it from {self.sources[image]}."
+                f"{user.host} needs {name} from {real}, and another part of the image "
+                f"has it from {self.sources[image]}."
             )
         self.by_soname[name] = image
         return image
@@ -152,15 +153,17 @@ class Libraries:
         folders += [(user, path) for path in user.object.runpath]
         for owner, folder in folders:
             origin = os.path.dirname(os.path.realpath(owner.host))
-            real = folder.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin).replace("$LIB", "lib/x86_64-linux-gnu")
+            real = (
+                folder.replace("${ORIGIN}", "$ORIGIN")
+                .replace("$ORIGIN", origin)
+                .replace("$LIB", "lib/x86_64-linux-gnu")
+            )
             candidate = os.path.join(real, name)
             if self._fits(candidate):
                 relative = None
                 if "ORIGIN" in folder:
                     here = os.path.dirname(user.image) or "/"
-                    there = os.path.normpath(
-                        os.path.join(os.path.dirname(owner.image), os.path.relpath(real, origin))
-                    )
+                    there = os.path.normpath(os.path.join(os.path.dirname(owner.image), os.path.relpath(real, origin)))
                     relative = os.path.relpath(there, here)
                 return candidate, relative
         cached = self.host_cache.get(name)
@@ -198,4 +201,6 @@ class Libraries:
         wants_glibc = "libc.so.6" in loaded.object.needed
         theirs = "musl" if wants_musl else "glibc" if wants_glibc else ours
         if theirs != ours:
-            raise ObjectError(f"{loaded.host} is built for {theirs}, and the interpreter for {ours}: they cannot be mixed.")
+            raise ObjectError(
+                f"{loaded.host} is built for {theirs}, and the interpreter for {ours}: they cannot be mixed."
+            )

@@ -1,8 +1,9 @@
 """One form for a marshalled code object.
 
-`marshal.dumps` marks an object for later reference when its reference count is above one, which depends on what else the
-process has done: two runs differ. `canonical` rewrites the stream so that an object is marked when it is referred to and
-only then. What loads from both is the same. Read with CPython's Python/marshal.c, format version 4 (Python 3.11 to 3.14).
+`marshal.dumps` marks an object for later reference when its reference count is above one, which depends on what else
+the process has done: two runs differ. `canonical` rewrites the stream so that an object is marked when it is referred
+to and only then. What loads from both is the same. Read with CPython's Python/marshal.c, format version 4 (Python 3.11
+to 3.14).
 """
 
 from __future__ import annotations

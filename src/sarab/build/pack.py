@@ -17,7 +17,7 @@ from sarab.build.analysis import Analysis, read_file
 from sarab.build.bytecode import compile_source
 from sarab.build.cache import Cache
 from sarab.build.closure import PROGRAM
-from sarab.build.errors import ObjectError
+from sarab.build.errors import ObjectError, SyntaxFault
 from sarab.build.interpreter import APPLICATION, EXECUTABLE, SITE_PACKAGES, STDLIB
 from sarab.build.libraries import Libraries
 from sarab.build.resolve import Area, Found, Kind
@@ -28,7 +28,8 @@ START = "/boot/start.pyc"
 START_FILE = "/boot/start"
 OBJECTS_FILE = "/boot/objects"
 ENVIRONMENT = (("LC_CTYPE", "C.UTF-8"), ("HOME", "/tmp"))
-"""C.UTF-8 is built into glibc since 2.35: text is UTF-8 with no locale file. Not LC_ALL: gettext would look for catalogues."""
+"""C.UTF-8 is built into glibc since 2.35: text is UTF-8 with no locale file. Not LC_ALL: gettext would look for
+catalogues."""
 PYTHON_FLAGS = ("-S", "-P", "-s", "-B", "-X", "frozen_modules=on")
 
 
@@ -92,7 +93,13 @@ class Packer:
         if found.kind in (Kind.SOURCE, Kind.EXTENSION, Kind.BYTECODE):
             self.packed.module_count += 1
         if found.kind is Kind.SOURCE or (found.kind is Kind.FROZEN and found.name == "os" and found.path):
-            self._add_source(found.image_path, self.analysis.source(found), found.path or found.name, package)
+            try:
+                self._add_source(found.image_path, self.analysis.source(found), found.path or found.name, package)
+            except SyntaxFault:
+                # Packages bring files for other Pythons, and whoever imports one of them here gets the same error.
+                if found.area is Area.APPLICATION:
+                    raise
+                self.packed.module_count -= 1
         elif found.kind is Kind.BYTECODE:
             data = read_file(found.path or "")
             if data[:4] != importlib.util.MAGIC_NUMBER:

@@ -1,7 +1,7 @@
 """The file system of an image: decision 0001. The writer, and a reader that believes nothing.
 
-Whatever the bytes, `read` returns a FileSystem or raises Malformed: never another exception, and never more work than the
-bytes given are worth (every node is looked at once).
+Whatever the bytes, `read` returns a FileSystem or raises Malformed: never another exception, and never more work than
+the bytes given are worth (every node is looked at once).
 """
 
 from __future__ import annotations
@@ -109,10 +109,10 @@ def write(tree: Tree) -> bytes:
 
     names = bytearray()
     name_offsets: dict[bytes, int] = {}
-    for _, name, _ in order[1:]:
-        if name not in name_offsets:
-            name_offsets[name] = len(names)
-            names += name
+    for _, label, _ in order[1:]:
+        if label not in name_offsets:
+            name_offsets[label] = len(names)
+            names += label
 
     names_offset = _SUPERBLOCK.size + _NODE.size * len(order)
     data_offset = _align(names_offset + len(names), PAGE)
@@ -131,7 +131,7 @@ def write(tree: Tree) -> bytes:
     small += bytes(-len(small) % PAGE)
 
     nodes = bytearray()
-    for number, (path, name, parent_number) in enumerate(order):
+    for number, (path, label, parent_number) in enumerate(order):
         first_child, child_count = spans.get(number, (0, 0))
         offset = size = flags = 0
         entry = tree.entries.get(path)
@@ -146,7 +146,16 @@ def write(tree: Tree) -> bytes:
             else:
                 mode = stat.S_IFREG | (0o555 if entry.executable else 0o444)
         nodes += _NODE.pack(
-            name_offsets.get(name, 0), len(name), mode, offset, size, first_child, child_count, parent_number, flags, 0
+            name_offsets.get(label, 0),
+            len(label),
+            mode,
+            offset,
+            size,
+            first_child,
+            child_count,
+            parent_number,
+            flags,
+            0,
         )
 
     metadata = bytes(nodes) + bytes(names)

@@ -1,8 +1,8 @@
 """What one module may import, read from its syntax tree: never by running it.
 
-Each import is recorded with how sure it is: whether it runs when the module is imported, whether its failure is caught, and
-what makes it unneeded. What cannot run in an image (another platform, another Python version, `if TYPE_CHECKING`) is left
-out. The result depends on the source alone, so it is cached by content.
+Each import is recorded with how sure it is: whether it runs when the module is imported, whether its failure is
+caught, and what makes it unneeded. What cannot run in an image (another platform, another Python version, `if
+TYPE_CHECKING`) is left out. The result depends on the source alone, so it is cached by content.
 """
 
 from __future__ import annotations
@@ -34,7 +34,15 @@ VERSION = 9
 
 _IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _SELF_TESTS = {"_test", "test", "_main", "main", "_demo", "demo", "_selftest"}
-_FILE_NAMES = {"__file__", "__path__", "get_data", "resource_string", "resource_filename", "resource_stream", "PackageLoader"}
+_FILE_NAMES = {
+    "__file__",
+    "__path__",
+    "get_data",
+    "resource_string",
+    "resource_filename",
+    "resource_stream",
+    "PackageLoader",
+}
 _RESOURCE_MODULES = ("importlib.resources", "importlib_resources", "pkg_resources", "pkgutil")
 _DOTTED = re.compile(r"\.{0,2}[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
 _ENCODING_CALLS = {"encode", "decode", "open", "lookup", "getreader", "getwriter", "getencoder", "getdecoder"}
@@ -76,7 +84,9 @@ class Scan:
 
     @classmethod
     def load(cls, values: dict[str, Any]) -> Scan:
-        imports = [Import(m, tuple(n), line, flags, tuple(o), tuple(z)) for m, n, line, flags, o, z in values["imports"]]
+        imports = [
+            Import(m, tuple(n), line, flags, tuple(o), tuple(z)) for m, n, line, flags, o, z in values["imports"]
+        ]
         prefixes = [(str(p), int(line)) for p, line in values["prefixes"]]
         return cls(**{**values, "imports": imports, "prefixes": prefixes})
 
@@ -175,7 +185,9 @@ class _Visitor:
         self.visit(node.test, flags)
         outer = self.gate
         if outer is not None:
-            self.gate = outer | {c.value for c in ast.walk(node.test) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+            self.gate = outer | {
+                c.value for c in ast.walk(node.test) if isinstance(c, ast.Constant) and isinstance(c.value, str)
+            }
         self._branches(node, truth, flags)
         self.gate = outer
 
@@ -391,7 +403,7 @@ def _value(node: ast.AST) -> Any:
     if name is not None:
         return _KNOWN.get(name)
     try:
-        return ast.literal_eval(node)  # type: ignore[arg-type]
+        return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError):
         return None
 
@@ -420,5 +432,3 @@ def _compare(left: Any, operator: ast.cmpop, right: Any) -> bool | None:
     except TypeError:
         return None
     return None
-
-

@@ -83,11 +83,17 @@ def _directory(path: Path) -> Application:
     if entry.endswith(".py"):
         script = path / entry
         if not script.is_file():
-            raise SpecError(f"[tool.sarab] entry in {path / 'pyproject.toml'} names {entry}, and there is no such file.")
+            raise SpecError(
+                f"[tool.sarab] entry in {path / 'pyproject.toml'} names {entry}, and there is no such file."
+            )
         return _configured(Application("script", name, script.name, script.parent, script=script))
     if not _DOTTED.fullmatch(module):
-        raise SpecError(f"[tool.sarab] entry in {path / 'pyproject.toml'} is {entry!r}: neither a file nor module:function.")
-    return _configured(Application("function" if colon else "module", name, entry, _root_for(module, path), project=path))
+        raise SpecError(
+            f"[tool.sarab] entry in {path / 'pyproject.toml'} is {entry!r}: neither a file nor module:function."
+        )
+    return _configured(
+        Application("function" if colon else "module", name, entry, _root_for(module, path), project=path)
+    )
 
 
 def _default_entry(path: Path) -> str:
@@ -103,7 +109,8 @@ def _default_entry(path: Path) -> str:
         if (path / name).is_file():
             return name
     raise SpecError(
-        f"{path / 'pyproject.toml'} does not say what to start: add `entry = \"package.module:function\"` under [tool.sarab]."
+        f"{path / 'pyproject.toml'} does not say what to start: "
+        'add `entry = "package.module:function"` under [tool.sarab].'
     )
 
 
@@ -118,7 +125,8 @@ def _root_for(module: str, base: Path) -> Path:
 
 def _configured(application: Application) -> Application:
     project = application.project or next(
-        (folder for folder in (application.root, application.root.parent) if (folder / "pyproject.toml").is_file()), None
+        (folder for folder in (application.root, application.root.parent) if (folder / "pyproject.toml").is_file()),
+        None,
     )
     if project is None:
         return application

@@ -42,6 +42,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         "--exclude", action="append", default=[], metavar="MODULE", help="leave a module out, and all below it"
     )
     group.add_argument("--with-source", action="store_true", help="keep .py files, so that tracebacks show lines")
+    group.add_argument("--compress", action="store_true", help="make a smaller image, which starts later")
     group.add_argument("--seal", action="store_true", help="map no code after the application has started")
     group.add_argument("--tmp", metavar="SIZE", help="bound of /tmp, such as 64M (16M)")
     group.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set an environment variable")
@@ -96,6 +97,7 @@ def options_of(arguments: argparse.Namespace) -> BuildOptions:
     return BuildOptions(
         kernel=arguments.kernel,
         with_source=arguments.with_source,
+        compress=arguments.compress,
         seal=arguments.seal,
         include=tuple(arguments.include),
         exclude=tuple(arguments.exclude),

@@ -2,8 +2,9 @@
 
 Started as `python3.X -S -P -s start.pyc KIND TARGET ARGUMENTS...`, where KIND and TARGET are `script /app/hello.py`,
 `module package` or `function package.module:function`. It does what `site` would do and an image needs, and imports
-nothing that is not inside the interpreter's executable, for each file opened before the application is time to its first
-line. As a plain file on Linux (`sarab run --on process`) it does the same, with the paths that the interpreter has.
+nothing that is not inside the interpreter's executable, for each file opened before the application is time to its
+first line. As a plain file on Linux (`sarab run --on process`) it does the same, with the paths that the interpreter
+has.
 """
 
 import builtins
@@ -50,7 +51,7 @@ def start() -> None:
         elif kind == "module":
             _run_module(main, target, arguments)
         else:
-            _run_function(main, target, arguments)
+            _run_function(target, arguments)
     except SystemExit:
         raise
     except BaseException as error:
@@ -58,7 +59,7 @@ def start() -> None:
 
 
 def _run_script(main: "ModuleType", path: str, arguments: list[str]) -> None:
-    from _frozen_importlib_external import SourceFileLoader  # type: ignore[import-not-found]
+    from _frozen_importlib_external import SourceFileLoader
 
     code = _script_code(path)
     main.__dict__.update(__file__=path, __loader__=SourceFileLoader("__main__", path), __annotations__={})
@@ -75,7 +76,7 @@ def _script_code(path: str) -> "CodeType":
             break  # A plain file on Linux: its bytecode may be older than itself.
         try:
             with open(candidate, "rb") as file:
-                code: "CodeType" = marshal.loads(file.read()[_PYC_HEADER_SIZE:])
+                code: CodeType = marshal.loads(file.read()[_PYC_HEADER_SIZE:])
                 return code
         except OSError:
             continue
@@ -112,12 +113,12 @@ def _find_spec(name: str) -> "ModuleSpec | None":
     return None
 
 
-def _run_function(main: "ModuleType", target: str, arguments: list[str]) -> "NoReturn":
+def _run_function(target: str, arguments: list[str]) -> "NoReturn":
     module_name, _, path = target.partition(":")
     sys.argv[:] = [module_name.partition(".")[0], *arguments]
     _mark()
     __import__(module_name)
-    function: "Any" = sys.modules[module_name]
+    function: Any = sys.modules[module_name]
     for name in path.split("."):
         function = getattr(function, name)
     result = function()
@@ -133,7 +134,7 @@ def _run_function(main: "ModuleType", target: str, arguments: list[str]) -> "NoR
 
 def _report(error: BaseException) -> "NoReturn":
     """End as the interpreter does after an uncaught exception, without the frames of this file in its traceback."""
-    traceback: "TracebackType | None" = error.__traceback__
+    traceback: TracebackType | None = error.__traceback__
     ours = start.__code__.co_filename
     while traceback is not None and traceback.tb_frame.f_code.co_filename == ours:
         traceback = traceback.tb_next
@@ -150,7 +151,7 @@ def _image_path(root: str) -> list[str]:
 
 def _add_builtins() -> None:
     """`exit` and `quit` come from `site`, which an image does not run."""
-    from _sitebuiltins import Quitter  # type: ignore[import-not-found]
+    from _sitebuiltins import Quitter
 
     for name in ("exit", "quit"):
         setattr(builtins, name, Quitter(name, "Ctrl-D (i.e. EOF)"))
@@ -170,7 +171,7 @@ def _mark() -> None:
 
 def _seal(root: str) -> None:
     """Load every shared object of the image; no other code can be mapped from then on (decision 0003)."""
-    from _ctypes import dlopen  # type: ignore[attr-defined]
+    from _ctypes import dlopen
 
     with open(root + OBJECTS, encoding="utf-8") as file:
         for line in file:
