@@ -73,6 +73,7 @@ class Running:
         self._to_guest = bytearray()
         self._to_monitor = bytearray()
         self._spoke = False
+        self._closed = False
         self._qmp = Qmp()
         self._ending: Ending | None = None
         assert process.stderr is not None
@@ -156,6 +157,7 @@ class Running:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._open.clear()
+        self._closed = True
         complaint = self._complaint.decode("utf-8", "replace")
         if self.control.status is not None:
             ending, status = Ending.EXITED, self.control.status
@@ -184,7 +186,7 @@ class Running:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._open:
+        if not self._closed:
             with contextlib.suppress(QemuFailed):
                 self.close()
 

@@ -1,0 +1,54 @@
+# Everything a person or a CI does with this checkout. `make` alone says what there is.
+PYTHON3 ?= python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/ready
+QEMU := qemu-system-x86_64
+QEMU_PACKAGE := qemu-system-x86
+JOBS ?= $(shell nproc)
+SUDO := $(shell test "$$(id -u)" = 0 || { test -t 0 && echo sudo || echo sudo -n; })
+
+help: ## Say what there is (this)
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+setup: $(READY) qemu ## Make .venv with everything pinned in pyproject.toml, and install QEMU if it is missing
+
+kernel: $(READY) ## Build the kernel into src/sarab/build/kernel.elf
+	@$(MAKE) --no-print-directory -j$(JOBS) -C kernel PYTHON=$(abspath $(PYTHON))
+
+demo: setup kernel ## Build and boot the examples, and show what was measured
+	@$(PYTHON) -m examples.demo
+
+test: setup lint kernel ## Pass every test (without QEMU: say which were skipped)
+	$(PYTHON) -m pytest $(PYTEST)
+
+lint: $(READY) ## Check style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+bench: setup kernel ## Measure against Linux, side by side (BENCH="--runs N --only CLAIM ...")
+	$(PYTHON) -m bench $(BENCH)
+
+regrtest: setup kernel ## Run CPython's own tests in an image and on Linux, and compare
+	$(PYTHON) -m tests.regrtest.run all $(REGRTEST)
+
+clean: ## Remove what was built (not .venv)
+	rm -rf build dist src/sarab/build/kernel.elf src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sarab needs Python 3.11 or newer; $(PYTHON3) is older (make PYTHON3=python3.11 ...)" >&2; exit 1; }
+	@test -x $(PYTHON) || $(PYTHON3) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON3) cannot make a virtual environment: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
+	@echo "Installing what pyproject.toml pins into $(VENV) ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# A machine to boot on. Without one, everything that boots is skipped, so this never fails.
+qemu:
+	@command -v $(QEMU) >/dev/null || { \
+		echo "QEMU is missing: apt-get install $(QEMU_PACKAGE) ..."; \
+		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(QEMU_PACKAGE); } >/dev/null 2>&1 \
+		|| echo "QEMU could not be installed; as root: apt-get install $(QEMU_PACKAGE). Until then nothing boots."; }
+
+.PHONY: help setup kernel demo test lint bench regrtest clean qemu
