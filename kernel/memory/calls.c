@@ -41,6 +41,22 @@ static const char *executable_refusal(const struct mappable *object, uint64_t of
 	return NULL;
 }
 
+/* How much of [offset, offset + length) is the image's code, from its start on. In whole pages. */
+static uint64_t executable_length(struct mappable *object, uint64_t offset, uint64_t length)
+{
+	uint64_t known = 0, limit = length >> PAGE_SHIFT;
+	if (object == NULL || object->operations->executable == NULL)
+		return 0;
+	while (known < limit) {
+		uint64_t middle = known + (limit - known + 1) / 2;
+		if (object->operations->executable(object, offset, middle << PAGE_SHIFT))
+			known = middle;
+		else
+			limit = middle - 1;
+	}
+	return known << PAGE_SHIFT;
+}
+
 /* Forgets [start, end): entries, charges, references, table. mapping_isolate() was called for the range. */
 static void remove_range(uint64_t start, uint64_t end)
 {
@@ -84,9 +100,18 @@ int64_t memory_map(uint64_t address, uint64_t length, int protection, int flags,
 	if (shared && (protection & PROT_WRITE) && !object->writable)
 		return -EACCES;
 	if (protection & PROT_EXEC) {
-		const char *refusal = executable_refusal(object, offset, length, protection, shared);
+		/* ld.so maps an object whole, as its first segment wants it, and the other segments over that. Where the first is code, only the
+		 * code becomes executable. */
+		uint64_t code = executable_length(object, offset, length);
+		const char *refusal = executable_refusal(object, offset, code != 0 ? code : length, protection, shared);
 		if (refusal != NULL)
 			return refuse_executable(address, refusal);
+		if (code < length) {
+			int64_t at = memory_map(address, length, protection & ~PROT_EXEC, flags, object, offset);
+			uint64_t argument[] = {(uint64_t)at, code, (uint64_t)protection};
+			int64_t error = at < 0 ? at : sys_mprotect(argument);
+			return error < 0 ? error : at;
+		}
 	}
 
 	bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
