@@ -239,7 +239,7 @@ void signal_current(int signal); /* SIGPIPE, SIGXFSZ: for the current thread */
 #define WALK_FOLLOW 1u	    /* a symbolic link at the end is followed */
 #define WALK_EMPTY 2u	    /* AT_EMPTY_PATH: an empty path is the descriptor itself */
 #define WALK_PARENT 4u	    /* for a call that changes the directory: the last component need not exist and is never followed */
-#define WALK_CREATE 8u	    /* for open: the last component need not exist */
+#define WALK_CREATE 8u	    /* for open: the last component need not exist; a slash after it is EISDIR */
 #define WALK_SECOND 16u	    /* the second path of a call: the first one's name must stay readable */
 
 enum last_component { LAST_NORMAL, LAST_ROOT, LAST_DOT, LAST_DOT_DOT };

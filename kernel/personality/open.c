@@ -85,10 +85,8 @@ static int open_path(int64_t directory, uint64_t path, uint32_t flags, uint32_t 
 
 	int error = path_walk(directory, path, walk_flags, &w);
 	if (error)
-		return error == -ENOTDIR && flags & O_CREAT && w.trailing_slash ? -EISDIR : error;
-	if (flags & O_CREAT && w.trailing_slash)
-		error = -EISDIR;
-	else if (w.inode && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return error;
+	if (w.inode && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		error = -EEXIST;
 	else if (w.inode)
 		error = may_open(w.inode, flags);

@@ -134,7 +134,7 @@ static int walk_from(struct inode *here, char *text, unsigned flags, struct walk
 			w->last = LAST_DOT_DOT;
 			next = directory_parent(here);
 		} else {
-			error = child(here, &name, &next);
+			error = trailing && flags & WALK_CREATE ? -EISDIR : child(here, &name, &next);
 			if (error == -ENOENT && last && flags & (WALK_PARENT | WALK_CREATE)) {
 				w->directory = here;
 				w->name = name;
@@ -155,7 +155,6 @@ static int walk_from(struct inode *here, char *text, unsigned flags, struct walk
 		}
 		if (last) {
 			if (trailing && !(flags & WALK_PARENT) && !is_directory(next)) {
-				w->trailing_slash = true;
 				inode_put(next);
 				error = -ENOTDIR;
 				goto failed;
