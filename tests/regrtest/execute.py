@@ -1,5 +1,6 @@
 """Run runner.py as a Linux process (the control) and as the application of an image, until each module has a report."""
 
+import importlib.machinery
 import os
 import subprocess
 import sys
@@ -13,6 +14,13 @@ BATCH_SIZE = 30
 """Modules in one process or boot: their names must fit into a kernel command line of 2 KiB."""
 DEATHS_MAX = 4
 """Tests of one module that may end the process; with one more the module counts as dead."""
+
+FLAGS = ("-S", "-P", "-s", "-B", "-X", "frozen_modules=on")
+ENVIRONMENT = {"LC_CTYPE": "C.UTF-8", "HOME": "/tmp", "PATH": os.defpath}
+"""How an image starts its interpreter (its file /boot/start); the control is started alike."""
+
+NOT_INCLUDED = {"antigravity", "idlelib", "tkinter", "turtle", "turtledemo", "this"}
+"""What would open a window or a browser, or prints when it is imported."""
 
 Launch = Callable[[Sequence[str]], Iterator[str]]
 """Start the runner with these arguments and yield the lines it prints, until it ends."""
@@ -31,7 +39,7 @@ def control(runner: Path) -> Launch:
     """Return what launches `runner` as a Linux process."""
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:
-        return _lines([str(interpreter()), str(runner), *arguments])
+        return _lines([str(interpreter()), *FLAGS, str(runner), *arguments], ENVIRONMENT)
 
     return launch
 
@@ -47,16 +55,23 @@ def in_image(image: Path, timeout_s: float, options: Sequence[str] = ()) -> Laun
 
 
 def build(runner: Path, image: Path, tmp: str) -> None:
-    """Build the image of `runner` with all of the package test, sources and data included."""
+    """Build the image of `runner` with the whole standard library, for tests import by name, and its suite, with sources and data."""
     sarab = Path(sys.executable).with_name("sarab")
-    beside = staged_modules(runner)
-    command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp, "--include", "test.*"]
-    for module in beside:
+    command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp]
+    for module in (*_library(), *staged_modules(runner)):
         command += ["--include", module]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def _lines(command: Sequence[str]) -> Iterator[str]:
+def _library() -> Iterator[str]:
+    """Yield what `--include` needs for the whole standard library of this interpreter: NAME, or NAME.* for a package."""
+    for name in sorted({*sys.stdlib_module_names, "test"} - NOT_INCLUDED):
+        spec = importlib.machinery.PathFinder.find_spec(name)
+        if spec is not None:
+            yield name if spec.submodule_search_locations is None else f"{name}.*"
+
+
+def _lines(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Start `command` and yield the lines of its output and errors; it is killed if the reader stops early."""
     with subprocess.Popen(
         command,
@@ -65,7 +80,7 @@ def _lines(command: Sequence[str]) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
+        env=environment,
     ) as process:
         assert process.stdout is not None
         try:

@@ -95,9 +95,19 @@ def test_entry_of_a_module_that_was_not_run_is_not_stale() -> None:
     assert comparison.compare(_reports(c=PASSED), _reports(c=PASSED), [entry]).good
 
 
-def test_module_that_is_missing_inside_differs_in_every_test() -> None:
-    result = comparison.compare(_reports(a=PASSED), {}, [])
-    assert [difference.image for difference in result.differences] == [MISSING]
+def test_module_that_is_missing_inside_is_one_difference() -> None:
+    control = {"test_x": Report("test_x", {"test_x": PASSED, "test.test_x.T.a": PASSED, "test.test_x.T.b": PASSED})}
+    result = comparison.compare(control, {}, [])
+    assert [(difference.test, difference.image) for difference in result.differences] == [("test_x", MISSING)]
+
+
+def test_module_that_cannot_be_imported_inside_is_one_difference() -> None:
+    control = {"test_x": Report("test_x", {"test_x": PASSED, "test.test_x.T.a": PASSED})}
+    image = {"test_x": Report("test_x", {"test_x": FAILED}, {"test_x": "ImportError: no y"})}
+    result = comparison.compare(control, image, [])
+    assert [(difference.test, difference.detail) for difference in result.differences] == [
+        ("test_x", "ImportError: no y")
+    ]
 
 
 def test_entry_without_a_reason_is_refused(tmp_path: Path) -> None:
