@@ -27,7 +27,7 @@ Launch = Callable[[Sequence[str]], Iterator[str]]
 
 
 class NoStart(Exception):
-    """The runner did not get to its first module; the message has what it printed."""
+    """The image cannot be built, or the runner did not get to its first module; the message has what was printed."""
 
 
 def interpreter() -> Path:
@@ -55,16 +55,21 @@ def in_image(image: Path, timeout_s: float, options: Sequence[str] = ()) -> Laun
 
 
 def build(runner: Path, image: Path, tmp: str) -> None:
-    """Build the image of `runner` with the whole standard library, for tests import by name, and its suite, with sources and data."""
+    """Build the image of `runner`, with source and data of the whole standard library: its tests import by name.
+
+    Raises NoStart, with what `sarab build` said, if that fails.
+    """
     sarab = Path(sys.executable).with_name("sarab")
     command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp]
     for module in (*_library(), *staged_modules(runner)):
         command += ["--include", module]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise NoStart(f"the image cannot be built: {done.stderr.strip()[-1000:]}")
 
 
 def _library() -> Iterator[str]:
-    """Yield what `--include` needs for the whole standard library of this interpreter: NAME, or NAME.* for a package."""
+    """Yield what `--include` needs for the whole standard library: NAME, or NAME.* for a package."""
     for name in sorted({*sys.stdlib_module_names, "test"} - NOT_INCLUDED):
         spec = importlib.machinery.PathFinder.find_spec(name)
         if spec is not None:

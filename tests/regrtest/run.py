@@ -57,7 +57,7 @@ def run_image(image: Path, modules: Sequence[str], ignored: Sequence[str], accel
 
 
 def compare(modules: Sequence[str], folder: Path, accelerator: str = "auto") -> comparison.Comparison:
-    """Build the image, run both sides and compare them; NoSuite, NoStart or CalledProcessError if that cannot be."""
+    """Build the image, run both sides and compare them; NoSuite or NoStart if that cannot be."""
     expected = comparison.load_expected(EXPECTED)
     ignored = comparison.ignored(expected, modules)
     runner = staging.stage(folder / "application", modules)
