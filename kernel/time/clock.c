@@ -16,7 +16,7 @@ static int64_t latest; /* told so far: KVM's clock may step back a little unless
 
 int64_t time_monotonic(void)
 {
-	const struct vdso_data *data = &vdso_page.data;
+	const struct vdso_data *data = vdso_data;
 	if (source == CLOCK_SOURCE_TSC)
 		return data->monotonic_base + (int64_t)scale_apply(data->scale, tsc_ordered() - data->tsc_base);
 	if (source == CLOCK_SOURCE_NONE)
@@ -28,12 +28,12 @@ int64_t time_monotonic(void)
 
 int64_t time_realtime(void)
 {
-	return time_monotonic() + vdso_page.data.realtime_offset;
+	return time_monotonic() + vdso_data->realtime_offset;
 }
 
 void clock_set_realtime(int64_t realtime)
 {
-	volatile struct vdso_data *data = &vdso_page.data;
+	volatile struct vdso_data *data = vdso_data;
 	data->sequence++;
 	__asm__ volatile("" : : : "memory");
 	data->realtime_offset = realtime - time_monotonic();
@@ -51,7 +51,7 @@ int64_t deadline_after(int64_t nanoseconds)
 
 int64_t deadline_of_realtime(int64_t realtime)
 {
-	int64_t offset = vdso_page.data.realtime_offset;
+	int64_t offset = vdso_data->realtime_offset;
 	if (offset < 0 && realtime > FOREVER + offset)
 		return FOREVER;
 	return MAX(0, realtime - offset);
@@ -94,9 +94,11 @@ static void find_frequencies(struct calibration *c, bool kvm)
 
 void time_init(void)
 {
-	struct vdso_data *data = &vdso_page.data;
-	bool kvm = kvmclock_init();
 	struct calibration frequencies;
+
+	vdso_pages_init();
+	struct vdso_data *data = vdso_data;
+	bool kvm = kvmclock_init();
 
 	find_frequencies(&frequencies, kvm);
 	tsc_frequency = frequencies.tsc_frequency;

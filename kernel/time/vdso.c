@@ -14,7 +14,17 @@
 #define PLACE_SIZE 0x600000000000
 
 extern char vdso_image[], vdso_image_end[];
-union vdso_page vdso_page __attribute__((aligned(PAGE_SIZE)));
+struct vdso_data *vdso_data;
+struct kvm_clock *kvm_clock;
+
+void vdso_pages_init(void)
+{
+	uint64_t data = frame_allocate_zeroed(), clock = frame_allocate_zeroed();
+	if (data == 0 || clock == 0)
+		panic("no memory for the clock's pages");
+	vdso_data = direct(data);
+	kvm_clock = direct(clock);
+}
 
 static void no_reference(struct mappable *object)
 {
@@ -28,7 +38,7 @@ static uint64_t data_frame(struct mappable *object, uint64_t page, int *error)
 		*error = -EFAULT;
 		return 0;
 	}
-	return (page == 0 ? (uint64_t)&vdso_page : (uint64_t)&kvm_page) - KERNEL_BASE;
+	return (page == 0 ? (uint64_t)vdso_data : (uint64_t)kvm_clock) - DIRECT_BASE;
 }
 
 static uint64_t image_frame(struct mappable *object, uint64_t page, int *error)
