@@ -2,7 +2,9 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -51,7 +53,10 @@ static inline void sleep_ns(int64_t nanoseconds)
 static inline pthread_t start(void *(*function)(void *), void *argument)
 {
 	pthread_t t;
-	CHECK(pthread_create(&t, NULL, function, argument) == 0);
+	pthread_attr_t attributes;
+	/* Memory for the whole stack must be there, and the default is 8 MiB here. */
+	CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 262144) == 0);
+	CHECK(pthread_create(&t, &attributes, function, argument) == 0);
 	return t;
 }
 
