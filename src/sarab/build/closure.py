@@ -229,9 +229,7 @@ class Finder:
         """Ask for a module and the packages that it is in; False if it is not to be had."""
         name = ALIASES.get(name, name)
         parent = name.rpartition(".")[0]
-        if self._excluded(name) or self._cut(edge.importer, name):
-            return False
-        if parent and not self._request(parent, edge):
+        if self._cut(edge.importer, name) or (parent and not self._request(parent, edge)) or self._excluded(name):
             return False
         known = self.closure.modules.get(name)
         if known is None:

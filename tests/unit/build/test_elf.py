@@ -61,7 +61,8 @@ def test_stripped_extension_module_still_loads(tmp_path: Path) -> None:
     if source is None:
         pytest.skip("this interpreter has _struct inside")
     (tmp_path / source.name).write_bytes(elf.strip(source.read_bytes(), source.name))
-    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _struct; print(_struct.__file__, _struct.calcsize('<Q'))"
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _struct\n"
+    program += "print(_struct.__file__, _struct.calcsize('Q'))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(tmp_path / source.name), "8"]
 

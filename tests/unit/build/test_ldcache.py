@@ -46,7 +46,7 @@ def test_order_is_the_one_that_ldconfig_writes() -> None:
         pytest.skip("this machine has no cache")
     out = subprocess.run([ldconfig(), "-p"], capture_output=True, text=True, check=True).stdout
     theirs = list(dict.fromkeys(name for name, _ in listed(out)))
-    ours = list(ldcache.read(ldcache.write({name: "/lib/x" for name in reversed(theirs)})))
+    ours = list(ldcache.read(ldcache.write(dict.fromkeys(reversed(theirs), "/lib/x"))))
     assert ours == theirs
 
 

@@ -45,7 +45,14 @@ def test_read_of_written_tree_gives_it_back() -> None:
     assert files.read("/usr/lib/empty") == b""
     assert files.data(files.nodes["/usr/lib/link"]) == b"../big"
     assert files.nodes["/usr/share"].is_directory
-    assert {p for p, n in files.nodes.items() if n.is_directory} == {"/", "/app", "/lib", "/usr", "/usr/lib", "/usr/share"}
+    assert {p for p, n in files.nodes.items() if n.is_directory} == {
+        "/",
+        "/app",
+        "/lib",
+        "/usr",
+        "/usr/lib",
+        "/usr/share",
+    }
     assert stat.S_IMODE(files.nodes["/lib/libc.so.6"].mode) == 0o555
     assert stat.S_IMODE(files.nodes["/app/hello.pyc"].mode) == 0o444
 
