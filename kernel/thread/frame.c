@@ -34,11 +34,6 @@ static uint64_t fpu_frame_size(void)
 	return fpu_state_size + (cpu_features.xsave ? FP_XSTATE_MAGIC2_SIZE : 0);
 }
 
-uint64_t signal_frame_size(void)
-{
-	return ROUND_UP(sizeof(struct rt_frame) + fpu_frame_size() + 64 + 16 + 8, 16);
-}
-
 /* ---- the alternate stack ------------------------------------------------------------------------------------------------------ */
 
 static bool within_alternate(const struct thread *t, uint64_t rsp)

@@ -32,7 +32,6 @@ struct pending_signals {
 };
 
 struct thread {
-	/* switch.S knows the first field by offset. */
 	uint64_t kernel_rsp;   /* while it is not running */
 	uint64_t kernel_stack; /* top; 0 once freed */
 	struct list all, run;
@@ -141,9 +140,6 @@ void robust_list_exit(struct thread *t);
 
 /* A forced signal of the current thread: if it is blocked or ignored the program ends. Recorded in current->fault for the report. */
 void signal_fault(struct trap_frame *frame, int signal, int code, uint64_t address, const char *what);
-
-/* What a signal's frame takes of the stack at most: AT_MINSIGSTKSZ. */
-uint64_t signal_frame_size(void);
 
 /* Is there a signal that the current thread would take? A call that waits returns -EINTR, -ERESTARTSYS, ... then. */
 bool signal_pending(void);
