@@ -149,6 +149,9 @@ class Running:
             self.process.kill()
         self.process.wait()
         elapsed_ns = time.monotonic_ns() - self.started_ns
+        # QEMU's word for the end may still lie in the socket.
+        while piece := self._receive(self._monitor):
+            self._qmp.receive(piece)
         assert self.process.stderr is not None
         self.process.stderr.close()
         self._serial.close()
