@@ -163,7 +163,7 @@ def test_read_of_changed_metadata_says_damaged() -> None:
     data = bytearray(sarabfs.write(sample()))
     data[SUPERBLOCK + 3 * NODE] ^= 1
     with pytest.raises(Malformed, match="checksum"):
-        sarabfs.read(data)
+        sarabfs.read(bytes(data))
 
 
 @settings(max_examples=300, deadline=None)
