@@ -48,7 +48,8 @@ class Outcome:
     complaint: str = ""
     """What QEMU wrote to its own standard error."""
     died_of: str = ""
-    """QEMU's word for why the machine stopped, if it had one: `guest-reset`, `guest-panic`, ..."""
+    """QEMU's word for why the machine stopped, if it had one: `guest-reset`, `guest-panic`, ...;
+    `guest-early` if the guest ended the machine before QEMU's monitor was ready to tell why."""
 
     @property
     def console(self) -> bytes:
@@ -79,6 +80,7 @@ class Outcome:
                     "guest-reset": "it reset itself, as a processor does after a triple fault",
                     "guest-shutdown": "it switched itself off",
                     "guest-panic": "its kernel panicked",
+                    "guest-early": "it reset or switched itself off, as soon as it had started",
                 }.get(self.died_of, "QEMU ended")
                 complaint = f"; QEMU said: {self.complaint.strip().splitlines()[-1]}" if self.complaint.strip() else ""
                 return f"the machine died and gave no exit status: {what}{complaint}"

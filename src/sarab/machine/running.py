@@ -172,6 +172,9 @@ class Running:
             ending, status = Ending.DIED, STATUS_DIED
             if self.process.returncode == 1 and complaint and not self._spoke:
                 raise QemuFailed(f"QEMU could not start the machine: {_last_line(complaint)}")
+        died_of = self._qmp.shutdown_reason
+        if not died_of and self.process.returncode == 0:
+            died_of = "guest-early"
         return Outcome(
             ending=ending,
             status=status,
@@ -180,7 +183,7 @@ class Running:
             marks=tuple(self.control.marks),
             chunks=tuple(self._chunks),
             complaint=complaint,
-            died_of=self._qmp.shutdown_reason,
+            died_of=died_of,
         )
 
     def __enter__(self) -> Self:

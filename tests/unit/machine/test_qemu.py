@@ -60,11 +60,22 @@ def test_input_is_escaped_and_ends(tmp_path: Path) -> None:
 
 
 def test_machine_that_dies_says_so(tmp_path: Path) -> None:
-    outcome = boot(guest.write(tmp_path / "guest.elf", guest.say(b"x"), guest.TRIPLE_FAULT))
+    image = guest.write(tmp_path / "guest.elf", guest.echo_until(ord("x")), guest.TRIPLE_FAULT)
+    with Qemu(image, MachineOptions(accel="tcg", timeout_s=60)).start() as machine:
+        machine.monitor("query-status")
+        machine.write(b"x")
+        outcome = machine.wait()
     assert (outcome.ending, outcome.status, outcome.console) == (Ending.DIED, 125, b"x")
     assert outcome.sentence == (
         "the machine died and gave no exit status: it reset itself, as a processor does after a triple fault"
     )
+
+
+def test_machine_that_dies_before_the_monitor_is_ready_says_so(tmp_path: Path) -> None:
+    outcome = boot(guest.write(tmp_path / "guest.elf", guest.TRIPLE_FAULT))
+    assert (outcome.ending, outcome.status) == (Ending.DIED, 125)
+    assert outcome.died_of in ("guest-early", "guest-reset")
+    assert outcome.sentence.startswith("the machine died and gave no exit status: it reset ")
 
 
 def test_timeout_kills_the_machine(tmp_path: Path) -> None:
