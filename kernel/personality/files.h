@@ -253,15 +253,17 @@ struct walk {
 };
 /* Walks a path of the application. On failure nothing needs to be dropped. */
 int path_walk(int64_t directory, uint64_t path, unsigned flags, struct walk *w);
+int path_walk_text(const char *path, unsigned flags, struct walk *w); /* a path in the kernel */
 void walk_done(struct walk *w); /* drops the references */
 /* The inode alone, with a reference. */
 int path_inode(int64_t directory, uint64_t path, unsigned flags, struct inode **inode);
-/* The same for a path that the kernel itself names: absolute. */
+/* The same for a path in the kernel. */
 int path_kernel(const char *path, struct inode **inode);
 /* The absolute path of an inode; its length, or -ENOENT when it has none any more, -ENAMETOOLONG. Written from the front. */
 int64_t path_of(struct inode *inode, char *to, size_t size);
 /* As /proc/self/fd/N shows it. */
 int64_t path_of_file(struct file *file, char *to, size_t size);
+int make_socket_node(const char *path, struct inode **made); /* bind(); names.c */
 unsigned walk_flags_at(uint64_t at_flags); /* from AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH */
 char *path_scratch(void);		   /* PATH_LENGTH_MAX bytes, until the next call that may block or walk */
 

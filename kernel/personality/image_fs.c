@@ -67,10 +67,14 @@ struct inode *image_inode(uint32_t number)
 	return inode_get(&(*place)->inode);
 }
 
+/* The image has no times (decision 0001). Programs that put files into archives cannot express what is before 1980, in any time zone. */
+#define IMAGE_TIME 315619200 /* 1980-01-02 */
+
 static void image_attributes(struct inode *inode, struct attributes *a)
 {
 	a->size = node_of(inode)->size;
 	a->blocks = (a->size + 511) / 512;
+	a->access = a->modification = a->change = (struct timestamp){IMAGE_TIME, 0};
 	if (is_directory(inode))
 		a->links = 2;
 }

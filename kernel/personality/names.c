@@ -24,11 +24,9 @@ static int may_remove(struct inode *directory, struct inode *victim)
 }
 
 /* The place for a new name. On success w is to be dropped by the caller. */
-static int new_name(int64_t directory, uint64_t path, bool for_directory, unsigned flags, struct walk *w)
+static int new_name_check(bool for_directory, struct walk *w)
 {
-	int error = path_walk(directory, path, WALK_PARENT | flags, w);
-	if (error)
-		return error;
+	int error = 0;
 	if (w->last != LAST_NORMAL || w->inode)
 		error = -EEXIST;
 	else if (w->trailing_slash && !for_directory)
@@ -41,6 +39,27 @@ static int new_name(int64_t directory, uint64_t path, bool for_directory, unsign
 		error = -EPERM;
 	if (error)
 		walk_done(w);
+	return error;
+}
+
+static int new_name(int64_t directory, uint64_t path, bool for_directory, unsigned flags, struct walk *w)
+{
+	int error = path_walk(directory, path, WALK_PARENT | flags, w);
+	return error ? error : new_name_check(for_directory, w);
+}
+
+int make_socket_node(const char *path, struct inode **made)
+{
+	struct walk w;
+	int error = path_walk_text(path, WALK_PARENT, &w);
+	if (!error)
+		error = new_name_check(false, &w);
+	if (error)
+		return error == -EEXIST ? -EADDRINUSE : error;
+	error = w.directory->operations->create(w.directory, &w.name, S_IFSOCK | (0777 & ~file_creation_mask), 0, NULL, &w.inode);
+	if (!error)
+		*made = inode_get(w.inode);
+	walk_done(&w);
 	return error;
 }
 

@@ -173,19 +173,9 @@ failed:
 	return error;
 }
 
-int path_walk(int64_t directory, uint64_t path, unsigned flags, struct walk *w)
+/* From the text of a walk, which may be empty. */
+static int walk_text_from(int64_t directory, char *text, size_t length, unsigned flags, struct walk *w)
 {
-	char *text = walk_text[flags & WALK_SECOND ? 1 : 0];
-	*w = (struct walk){0};
-	int64_t length = 0;
-	text[0] = 0;
-	if (path || !(flags & WALK_EMPTY)) /* AT_EMPTY_PATH allows a null pointer since Linux 6.11 */
-		length = copy_string_from_user(text, path, PATH_LENGTH_MAX);
-	if (length < 0)
-		return (int)length;
-	if (length == 0 && !(flags & WALK_EMPTY))
-		return -ENOENT;
-
 	struct inode *start;
 	if (text[0] == '/') {
 		start = inode_get(root_directory);
@@ -202,6 +192,32 @@ int path_walk(int64_t directory, uint64_t path, unsigned flags, struct walk *w)
 	return walk_from(start, text, flags, w);
 }
 
+int path_walk(int64_t directory, uint64_t path, unsigned flags, struct walk *w)
+{
+	char *text = walk_text[flags & WALK_SECOND ? 1 : 0];
+	*w = (struct walk){0};
+	int64_t length = 0;
+	text[0] = 0;
+	if (path || !(flags & WALK_EMPTY)) /* AT_EMPTY_PATH allows a null pointer since Linux 6.11 */
+		length = copy_string_from_user(text, path, PATH_LENGTH_MAX);
+	if (length < 0)
+		return (int)length;
+	if (length == 0 && !(flags & WALK_EMPTY))
+		return -ENOENT;
+
+	return walk_text_from(directory, text, (size_t)length, flags, w);
+}
+
+int path_walk_text(const char *path, unsigned flags, struct walk *w)
+{
+	size_t length = strlen(path);
+	*w = (struct walk){0};
+	if (length >= PATH_LENGTH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(walk_text[0], path, length + 1);
+	return length ? walk_text_from(AT_FDCWD, walk_text[0], length, flags, w) : -ENOENT;
+}
+
 int path_inode(int64_t directory, uint64_t path, unsigned flags, struct inode **inode)
 {
 	struct walk w;
@@ -215,12 +231,8 @@ int path_inode(int64_t directory, uint64_t path, unsigned flags, struct inode **
 
 int path_kernel(const char *path, struct inode **inode)
 {
-	size_t length = strlen(path);
-	if (length >= PATH_LENGTH_MAX)
-		return -ENAMETOOLONG;
-	memcpy(walk_text[0], path, length + 1);
-	struct walk w = {0};
-	int error = walk_from(inode_get(root_directory), walk_text[0], WALK_FOLLOW, &w);
+	struct walk w;
+	int error = path_walk_text(path, WALK_FOLLOW, &w);
 	if (error)
 		return error;
 	*inode = inode_get(w.inode);

@@ -180,6 +180,8 @@ void proc_status(struct text *t, uint64_t key)
 		   kilobytes(memory_resident_pages()));
 	text_print(t, "VmSwap:\t       0 kB\nThreads:\t%u\nSigQ:\t0/1024\nSigPnd:\t%016llx\nSigBlk:\t%016llx\n", thread_count,
 		   (unsigned long long)pending, (unsigned long long)blocked);
+	/* What libffi asks before it writes closures: page protection, and its trampolines made for it (cpu/trampoline.c). */
+	text_print(t, "PaX:\tPEMRs\n");
 	text_print(t, "NoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n");
 	text_print(t, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n", (unsigned long long)voluntary,
 		   (unsigned long long)involuntary);

@@ -1,4 +1,4 @@
-/* Pairs of connected Unix sockets (socketpair): what an event loop wakes itself with. The network is not the kernel's. */
+/* Unix sockets: what an event loop wakes itself with, and what programs that talk to themselves use. The network is not the kernel's. */
 #include "personality/socket.h"
 
 #include <asm/ioctls.h>
@@ -18,6 +18,17 @@ const struct file_system socket_file_system = {
 };
 static const struct file_operations operations;
 static uint64_t next_number = 1;
+struct list sockets = LIST_INITIAL(sockets);
+
+void socket_peers_changed(struct socket *s, uint32_t events)
+{
+	wake(&s->readiness.queue, WAKE_ALL); /* senders that are not connected wait there */
+	LIST_FOR_EACH(node, &sockets) {
+		struct socket *other = CONTAINER_OF(node, struct socket, in_all);
+		if (other->peer == s)
+			readiness_changed(&other->readiness, events);
+	}
+}
 
 static struct socket *socket_of(struct inode *inode)
 {
@@ -72,8 +83,14 @@ static int64_t receive_stream(struct socket *s, struct transfer *t, unsigned fla
 	return done || !t->fault ? done : -EFAULT;
 }
 
-/* A datagram lies in the ring as its length and its bytes. */
-static int64_t receive_message(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline, bool *truncated)
+/* What lies in the ring before a datagram's bytes. */
+struct message {
+	uint32_t length;
+	struct socket_name sender;
+};
+
+static int64_t receive_message(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline, bool *truncated,
+			       struct socket_name *sender)
 {
 	while (!s->messages) {
 		if (s->error) {
@@ -81,7 +98,7 @@ static int64_t receive_message(struct socket *s, struct transfer *t, unsigned fl
 			s->error = 0;
 			return -error;
 		}
-		if (ended(s) && (s->type == SOCK_SEQPACKET || s->shut_read))
+		if (s->shut_read || (s->type == SOCK_SEQPACKET && ended(s)))
 			return 0;
 		int error = block(s, t->nonblocking, deadline);
 		if (error)
@@ -89,31 +106,35 @@ static int64_t receive_message(struct socket *s, struct transfer *t, unsigned fl
 	}
 	struct ring view = s->received;
 	struct transfer head;
-	uint32_t length;
-	transfer_init_kernel(&head, &length, sizeof length);
-	ring_peek(&view, &head, sizeof length);
-	view.tail += sizeof length;
+	struct message message;
+	transfer_init_kernel(&head, &message, sizeof message);
+	ring_peek(&view, &head, sizeof message);
+	view.tail += sizeof message;
+	uint32_t length = message.length;
+	*sender = message.sender;
 	size_t n = MIN(length, t->left), put = ring_peek(&view, t, n);
 	*truncated = length > n;
 	if (!(flags & MSG_PEEK)) {
-		ring_drain_kernel(&s->received, NULL, sizeof length + length);
+		ring_drain_kernel(&s->received, NULL, sizeof message + length);
 		s->messages--;
-		if (s->peer)
-			readiness_changed(&s->peer->readiness, POLLOUT | POLLWRNORM);
+		socket_peers_changed(s, POLLOUT | POLLWRNORM);
 	}
 	if (put < n)
 		return -EFAULT;
 	return flags & MSG_TRUNC ? length : (int64_t)n;
 }
 
-int64_t socket_receive(struct socket *s, struct transfer *t, unsigned flags, bool *truncated)
+int64_t socket_receive(struct socket *s, struct transfer *t, unsigned flags, bool *truncated, struct socket_name *sender)
 {
 	int64_t deadline = s->receive_timeout ? deadline_after(s->receive_timeout) : FOREVER;
 	*truncated = false;
+	sender->length = 0;
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
+	if (s->type != SOCK_DGRAM && s->state != SOCKET_CONNECTED)
+		return s->type == SOCK_STREAM ? -EINVAL : -ENOTCONN;
 	t->nonblocking |= (flags & MSG_DONTWAIT) != 0;
-	return s->type == SOCK_STREAM ? receive_stream(s, t, flags, deadline) : receive_message(s, t, flags, deadline, truncated);
+	return s->type == SOCK_STREAM ? receive_stream(s, t, flags, deadline) : receive_message(s, t, flags, deadline, truncated, sender);
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------------------------------------- */
@@ -148,45 +169,65 @@ static int64_t send_stream(struct socket *s, struct transfer *t, unsigned flags,
 	return done;
 }
 
-static int64_t send_message(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline)
+/* Where a datagram goes now: the peer, or who has that name. */
+static int receiver_of(struct socket *s, unsigned flags, const struct socket_name *name, struct socket **receiver)
 {
-	uint32_t length = (uint32_t)t->left;
-	if (t->left > BUFFER_CAPACITY - 64)
-		return -EMSGSIZE;
-	for (;;) {
-		if (s->shut_write)
-			return broken(s, flags);
-		if (!s->peer)
-			return s->type == SOCK_DGRAM ? -ECONNREFUSED : broken(s, flags);
-		if (s->peer->shut_read)
-			return broken(s, flags);
-		if (ring_space(&s->peer->received) >= sizeof length + length && s->peer->messages < MESSAGES_MAX)
-			break;
-		int error = block(s, t->nonblocking, deadline);
+	if (s->shut_write)
+		return (int)broken(s, flags);
+	*receiver = s->peer;
+	if (name) {
+		int error = socket_find(name, s->type, receiver);
 		if (error)
 			return error;
 	}
-	struct ring *ring = &s->peer->received;
+	if (!*receiver && s->type == SOCK_DGRAM)
+		return s->state == SOCKET_CONNECTED ? -ECONNREFUSED : -ENOTCONN;
+	return !*receiver || (*receiver)->shut_read ? (int)broken(s, flags) : 0;
+}
+
+static int64_t send_message(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline, const struct socket_name *name)
+{
+	const struct message message = {.length = (uint32_t)t->left, .sender = s->name};
+	struct socket *receiver;
+	if (t->left > BUFFER_CAPACITY - 2 * sizeof message)
+		return -EMSGSIZE;
+	for (;;) {
+		int error = receiver_of(s, flags, name, &receiver);
+		if (error)
+			return error;
+		if (ring_space(&receiver->received) >= sizeof message + message.length && receiver->messages < MESSAGES_MAX)
+			break;
+		error = block(name ? receiver : s, t->nonblocking, deadline);
+		if (error)
+			return error;
+	}
+	struct ring *ring = &receiver->received;
 	uint64_t head = ring->head;
 	int error = 0;
-	if (!ring_fill_kernel(ring, &length, sizeof length))
+	if (!ring_fill_kernel(ring, &message, sizeof message))
 		return -ENOMEM;
-	if (ring_fill(ring, t, length, &error) < length) {
+	if (ring_fill(ring, t, message.length, &error) < message.length) {
 		ring_unfill(ring, head);
 		return error ? error : -EFAULT;
 	}
-	s->peer->messages++;
-	readiness_changed(&s->peer->readiness, POLLIN | POLLRDNORM);
-	return length;
+	receiver->messages++;
+	readiness_changed(&receiver->readiness, POLLIN | POLLRDNORM);
+	return message.length;
 }
 
-int64_t socket_send(struct socket *s, struct transfer *t, unsigned flags)
+int64_t socket_send(struct socket *s, struct transfer *t, unsigned flags, const struct socket_name *receiver)
 {
 	int64_t deadline = s->send_timeout ? deadline_after(s->send_timeout) : FOREVER;
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
+	if (s->type != SOCK_DGRAM) {
+		if (receiver)
+			return s->state == SOCKET_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+		if (s->state != SOCKET_CONNECTED)
+			return -ENOTCONN;
+	}
 	t->nonblocking |= (flags & MSG_DONTWAIT) != 0;
-	return s->type == SOCK_STREAM ? send_stream(s, t, flags, deadline) : send_message(s, t, flags, deadline);
+	return s->type == SOCK_STREAM ? send_stream(s, t, flags, deadline) : send_message(s, t, flags, deadline, receiver);
 }
 
 void socket_shutdown(struct socket *s, bool reading, bool writing)
@@ -204,14 +245,15 @@ void socket_shutdown(struct socket *s, bool reading, bool writing)
 static int64_t socket_read(struct file *file, struct transfer *t, int64_t *position)
 {
 	bool truncated;
+	struct socket_name sender;
 	(void)position;
-	return socket_receive(file->object, t, 0, &truncated);
+	return socket_receive(file->object, t, 0, &truncated, &sender);
 }
 
 static int64_t socket_write(struct file *file, struct transfer *t, int64_t *position)
 {
 	(void)position;
-	return socket_send(file->object, t, 0);
+	return socket_send(file->object, t, 0, NULL);
 }
 
 static uint32_t socket_poll(struct file *file, struct readiness **readiness)
@@ -219,6 +261,10 @@ static uint32_t socket_poll(struct file *file, struct readiness **readiness)
 	struct socket *s = file->object;
 	uint32_t events = 0;
 	*readiness = &s->readiness;
+	if (s->state == SOCKET_LISTENING)
+		return list_empty(&s->backlog) ? 0 : POLLIN | POLLRDNORM;
+	if (s->state == SOCKET_NEW && s->type != SOCK_DGRAM)
+		return POLLOUT | POLLWRNORM | POLLHUP;
 	bool stream = s->type != SOCK_DGRAM;
 	if (ring_used(&s->received) || s->shut_read || (stream && ended(s)))
 		events |= POLLIN | POLLRDNORM;
@@ -252,15 +298,26 @@ static int64_t socket_control(struct file *file, uint32_t request, uint64_t argu
 static void socket_close(struct file *file)
 {
 	struct socket *s = file->object;
-	if (s->peer) {
+	list_remove(&s->in_all);
+	LIST_FOR_EACH_SAFE(node, &s->backlog) {
+		struct socket *waiting = CONTAINER_OF(node, struct socket, in_backlog);
+		list_remove(node);
+		if (waiting->peer)
+			waiting->peer->error = ECONNRESET;
+		file_put(waiting->file);
+	}
+	LIST_FOR_EACH(node, &sockets) {
+		struct socket *other = CONTAINER_OF(node, struct socket, in_all);
+		if (other->peer != s)
+			continue;
 		/* What nobody will read is an error for who sent it. */
 		if (ring_used(&s->received) && s->type == SOCK_STREAM)
-			s->peer->error = ECONNRESET;
-		struct socket *peer = s->peer;
-		peer->peer = NULL;
-		s->peer = NULL;
-		readiness_changed(&peer->readiness, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP | POLLERR);
+			other->error = ECONNRESET;
+		other->peer = NULL;
+		readiness_changed(&other->readiness, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP | POLLERR);
 	}
+	s->peer = NULL;
+	inode_put(s->node);
 	ring_free(&s->received);
 }
 
@@ -280,7 +337,7 @@ struct socket *socket_of_file(struct file *file)
 	return file->operations == &operations ? file->object : NULL;
 }
 
-static struct file *socket_new(int type, uint32_t flags)
+struct file *socket_new(int type, uint32_t flags)
 {
 	struct socket *s = allocate(sizeof *s);
 	if (!s || !ring_init(&s->received, BUFFER_CAPACITY)) {
@@ -298,8 +355,34 @@ static struct file *socket_new(int type, uint32_t flags)
 		return NULL;
 	}
 	file->object = s;
+	s->file = file;
+	list_init(&s->backlog);
+	list_init(&s->in_backlog);
+	list_insert_before(&sockets, &s->in_all);
 	inode_put(&s->inode);
 	return file;
+}
+
+static int type_check(int family, int type, int protocol, uint32_t flags)
+{
+	if (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK))
+		return -EINVAL;
+	if (family != AF_UNIX)
+		return -EAFNOSUPPORT;
+	if (protocol && protocol != AF_UNIX)
+		return -EPROTONOSUPPORT;
+	return type == SOCK_STREAM || type == SOCK_DGRAM || type == SOCK_SEQPACKET ? 0 : -ESOCKTNOSUPPORT;
+}
+
+int64_t sys_socket(const uint64_t *argument)
+{
+	int type = (int)argument[1] & 0xf;
+	uint32_t flags = (uint32_t)argument[1] & ~0xfu;
+	int error = type_check((int)argument[0], type, (int)argument[2], flags);
+	if (error)
+		return error;
+	struct file *file = socket_new(type, flags & O_NONBLOCK);
+	return file ? descriptor_install(file, 0, flags & O_CLOEXEC) : -ENOMEM;
 }
 
 int64_t sys_socketpair(const uint64_t *argument)
@@ -307,15 +390,9 @@ int64_t sys_socketpair(const uint64_t *argument)
 	int family = (int)argument[0], type = (int)argument[1] & 0xf, protocol = (int)argument[2];
 	uint32_t flags = (uint32_t)argument[1] & ~0xfu;
 	int32_t descriptors[2];
-	if (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK))
-		return -EINVAL;
-	if (family != AF_UNIX)
-		return -EAFNOSUPPORT;
-	if (protocol && protocol != AF_UNIX)
-		return -EPROTONOSUPPORT;
-	if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_SEQPACKET)
-		return -ESOCKTNOSUPPORT;
-	int error = descriptor_reserve_two();
+	int error = type_check(family, type, protocol, flags);
+	if (!error)
+		error = descriptor_reserve_two();
 	if (error)
 		return error;
 	struct file *first = socket_new(type, flags & O_NONBLOCK), *second = socket_new(type, flags & O_NONBLOCK);
@@ -324,8 +401,10 @@ int64_t sys_socketpair(const uint64_t *argument)
 		file_put(second);
 		return -ENOMEM;
 	}
-	((struct socket *)first->object)->peer = second->object;
-	((struct socket *)second->object)->peer = first->object;
+	struct socket *one = first->object, *other = second->object;
+	one->peer = other;
+	other->peer = one;
+	one->state = other->state = SOCKET_CONNECTED;
 	descriptors[0] = (int32_t)descriptor_install(first, 0, flags & O_CLOEXEC);
 	descriptors[1] = (int32_t)descriptor_install(second, 0, flags & O_CLOEXEC);
 	if (PUT_USER(argument[3], descriptors)) {

@@ -6,6 +6,7 @@
 #include "personality/ring.h"
 
 /* Not in the uapi headers, which leave them to the C library. */
+#define AF_UNSPEC 0
 #define AF_UNIX 1
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
@@ -19,10 +20,27 @@
 #define MSG_WAITALL 0x100u
 #define MSG_NOSIGNAL 0x4000u
 
+#define SOCKET_NAME_MAX 108 /* sun_path */
+#define BACKLOG_MAX 128	    /* connections that wait to be accepted */
+
+struct socket_name {
+	uint8_t length; /* 0: none; text that begins with NUL: abstract */
+	char text[SOCKET_NAME_MAX];
+};
+
+enum socket_state { SOCKET_NEW, SOCKET_LISTENING, SOCKET_CONNECTED };
+
 struct socket {
 	struct inode inode;
 	int type;
-	struct socket *peer; /* NULL: closed */
+	enum socket_state state;
+	struct file *file;   /* its own; no reference */
+	struct socket *peer; /* NULL: none, or closed. Of datagram sockets the peer's peer may be another */
+	struct list in_all;
+	struct socket_name name;
+	struct inode *node; /* where it is bound; NULL: nowhere, or an abstract name */
+	struct list backlog, in_backlog;
+	unsigned backlog_length, backlog_limit;
 	struct ring received;
 	unsigned messages; /* datagrams in received */
 	bool shut_read, shut_write;
@@ -33,9 +51,18 @@ struct socket {
 };
 
 struct socket *socket_of_file(struct file *file); /* NULL: ENOTSOCK */
+/* By a descriptor, with a reference to the file. -EBADF, -ENOTSOCK */
+int socket_get(uint64_t descriptor, struct file **file, struct socket **socket);
 /* These may block. */
-int64_t socket_receive(struct socket *s, struct transfer *t, unsigned flags, bool *truncated);
-int64_t socket_send(struct socket *s, struct transfer *t, unsigned flags);
+int64_t socket_receive(struct socket *s, struct transfer *t, unsigned flags, bool *truncated, struct socket_name *sender);
+int64_t socket_send(struct socket *s, struct transfer *t, unsigned flags, const struct socket_name *receiver); /* NULL: its peer */
+struct file *socket_new(int type, uint32_t flags); /* NULL: no memory */
+void socket_peers_changed(struct socket *s, uint32_t events); /* tells those that send to s */
+/* socket_names.c */
+int socket_find(const struct socket_name *name, int type, struct socket **found); /* no reference */
+int socket_name_get(uint64_t address, uint64_t length, struct socket_name *name);
+int socket_name_put(uint64_t address, uint64_t length_address, const struct socket_name *name);
+extern struct list sockets;
 void socket_shutdown(struct socket *s, bool reading, bool writing);
 
 /* The application's vectors as a transfer; *vectors is to be released. io.c */

@@ -15,8 +15,7 @@ struct message_header {
 	uint32_t flags, pad2;
 };
 
-/* With a reference to the file. */
-static int socket_get(uint64_t descriptor, struct file **file, struct socket **socket)
+int socket_get(uint64_t descriptor, struct file **file, struct socket **socket)
 {
 	*file = descriptor_file((uint32_t)descriptor);
 	if (!*file)
@@ -26,32 +25,6 @@ static int socket_get(uint64_t descriptor, struct file **file, struct socket **s
 		return 0;
 	file_put(*file);
 	return -ENOTSOCK;
-}
-
-/* The sockets of a pair have no names: the family is all there is to tell. */
-static int put_name(uint64_t address, uint64_t length_address)
-{
-	uint16_t family = AF_UNIX;
-	int32_t room, length = sizeof family;
-	if (GET_USER(room, length_address))
-		return -EFAULT;
-	if (room < 0)
-		return -EINVAL;
-	if (copy_to_user(address, &family, (size_t)MIN(room, length)))
-		return -EFAULT;
-	return PUT_USER(length_address, length);
-}
-
-static int no_name(uint64_t address, uint64_t length_address)
-{
-	int32_t length = 0;
-	return address && length_address ? PUT_USER(length_address, length) : 0;
-}
-
-int64_t sys_socket(const uint64_t *argument)
-{
-	(void)argument;
-	return -EAFNOSUPPORT;
 }
 
 int64_t sys_sendto(const uint64_t *argument)
@@ -64,7 +37,10 @@ int64_t sys_sendto(const uint64_t *argument)
 	struct transfer t;
 	transfer_init(&t, argument[1], argument[2]);
 	t.nonblocking = file->flags & O_NONBLOCK;
-	int64_t result = argument[4] ? -EISCONN : socket_send(s, &t, (unsigned)argument[3]);
+	struct socket_name receiver;
+	int64_t result = argument[4] ? socket_name_get(argument[4], (uint32_t)argument[5], &receiver) : 0;
+	if (!result)
+		result = socket_send(s, &t, (unsigned)argument[3], argument[4] ? &receiver : NULL);
 	file_put(file);
 	return result;
 }
@@ -74,15 +50,21 @@ int64_t sys_recvfrom(const uint64_t *argument)
 	struct file *file;
 	struct socket *s;
 	bool truncated;
+	struct socket_name sender;
 	int error = socket_get(argument[0], &file, &s);
 	if (error)
 		return error;
 	struct transfer t;
 	transfer_init(&t, argument[1], argument[2]);
 	t.nonblocking = file->flags & O_NONBLOCK;
-	int64_t result = socket_receive(s, &t, (unsigned)argument[3], &truncated);
-	if (result >= 0 && no_name(argument[4], argument[5]))
-		result = -EFAULT;
+	int64_t result = socket_receive(s, &t, (unsigned)argument[3], &truncated, &sender);
+	if (result >= 0 && argument[4] && argument[5]) {
+		/* Only who has a name is told: Linux gives a length of 0 for the others. */
+		int32_t none = 0;
+		error = sender.length ? socket_name_put(argument[4], argument[5], &sender) : PUT_USER(argument[5], none);
+		if (error)
+			result = error;
+	}
 	file_put(file);
 	return result;
 }
@@ -104,13 +86,15 @@ int64_t sys_sendmsg(const uint64_t *argument)
 		result = -EMSGSIZE;
 	else if (header.control_length)
 		result = -EOPNOTSUPP; /* no descriptors are passed: there is no other process */
-	else if (header.name && header.name_length)
-		result = -EISCONN;
-	else
+	struct socket_name receiver;
+	bool named = !result && header.name && header.name_length;
+	if (named)
+		result = socket_name_get(header.name, (uint32_t)header.name_length, &receiver);
+	if (!result)
 		result = vectors_get(header.vectors, header.count, small, &vectors, &t);
 	if (!result) {
 		t.nonblocking = file->flags & O_NONBLOCK;
-		result = socket_send(s, &t, (unsigned)argument[2]);
+		result = socket_send(s, &t, (unsigned)argument[2], named ? &receiver : NULL);
 		release(vectors);
 	}
 	file_put(file);
@@ -125,6 +109,7 @@ int64_t sys_recvmsg(const uint64_t *argument)
 	struct file *file;
 	struct socket *s;
 	bool truncated = false;
+	struct socket_name sender;
 	int error = socket_get(argument[0], &file, &s);
 	if (error)
 		return error;
@@ -137,12 +122,19 @@ int64_t sys_recvmsg(const uint64_t *argument)
 		result = vectors_get(header.vectors, header.count, small, &vectors, &t);
 	if (!result) {
 		t.nonblocking = file->flags & O_NONBLOCK;
-		result = socket_receive(s, &t, (unsigned)argument[2], &truncated);
+		result = socket_receive(s, &t, (unsigned)argument[2], &truncated, &sender);
 		release(vectors);
 	}
 	file_put(file);
 	if (result >= 0) {
-		header.name_length = 0;
+		uint16_t family = AF_UNIX;
+		int32_t room = header.name_length, length = sender.length ? (int32_t)sizeof family + sender.length : 0;
+		char name[sizeof family + SOCKET_NAME_MAX];
+		memcpy(name, &family, sizeof family);
+		memcpy(name + sizeof family, sender.text, sender.length);
+		if (header.name && copy_to_user(header.name, name, (size_t)MAX(MIN(room, length), 0)))
+			return -EFAULT;
+		header.name_length = length;
 		header.control_length = 0;
 		header.flags = truncated ? MSG_TRUNC : 0;
 		if (PUT_USER(argument[1], header))
@@ -161,6 +153,8 @@ int64_t sys_shutdown(const uint64_t *argument)
 		return error;
 	if (how < 0 || how > 2)
 		error = -EINVAL;
+	else if (s->state != SOCKET_CONNECTED && s->type != SOCK_DGRAM)
+		error = -ENOTCONN;
 	else
 		socket_shutdown(s, how != 1, how != 0);
 	file_put(file);
@@ -174,7 +168,7 @@ int64_t sys_getsockname(const uint64_t *argument)
 	int error = socket_get(argument[0], &file, &s);
 	if (error)
 		return error;
-	error = put_name(argument[1], argument[2]);
+	error = socket_name_put(argument[1], argument[2], &s->name);
 	file_put(file);
 	return error;
 }
@@ -186,46 +180,9 @@ int64_t sys_getpeername(const uint64_t *argument)
 	int error = socket_get(argument[0], &file, &s);
 	if (error)
 		return error;
-	error = s->peer ? put_name(argument[1], argument[2]) : -ENOTCONN;
+	error = s->peer ? socket_name_put(argument[1], argument[2], &s->peer->name) : -ENOTCONN;
 	file_put(file);
 	return error;
-}
-
-/* Calls that make no sense on a connected pair. */
-static int64_t refuse(uint64_t descriptor, int error_for_pair)
-{
-	struct file *file;
-	struct socket *s;
-	int error = socket_get(descriptor, &file, &s);
-	if (error)
-		return error;
-	file_put(file);
-	return error_for_pair;
-}
-
-int64_t sys_bind(const uint64_t *argument)
-{
-	return refuse(argument[0], -EINVAL);
-}
-
-int64_t sys_connect(const uint64_t *argument)
-{
-	return refuse(argument[0], -EISCONN);
-}
-
-int64_t sys_listen(const uint64_t *argument)
-{
-	return refuse(argument[0], -EINVAL);
-}
-
-int64_t sys_accept(const uint64_t *argument)
-{
-	return refuse(argument[0], -EINVAL);
-}
-
-int64_t sys_accept4(const uint64_t *argument)
-{
-	return refuse(argument[0], -EINVAL);
 }
 
 /* ---- options ---------------------------------------------------------------------------------------------------------------------------- */
@@ -262,8 +219,10 @@ static int64_t option_value(struct socket *s, int name, void *buffer)
 	case SO_RCVLOWAT:
 		value = 1;
 		break;
-	case SO_PROTOCOL:
 	case SO_ACCEPTCONN:
+		value = s->state == SOCKET_LISTENING;
+		break;
+	case SO_PROTOCOL:
 	case SO_REUSEADDR:
 	case SO_REUSEPORT:
 	case SO_KEEPALIVE:
