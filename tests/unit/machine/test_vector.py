@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sarab.machine.options import MachineOptions
+from sarab.machine.vector import Channels, qemu_vector
+
+CHANNELS = Channels(10, 11, 12, 13)
+
+
+def vector(processor: str = "tcg", **options: object) -> list[str]:
+    return qemu_vector("qemu", Path("a,b.elf"), MachineOptions(**options), processor, CHANNELS)  # type: ignore[arg-type]
+
+
+def after(words: list[str], option: str) -> list[str]:
+    return [words[at + 1] for at, word in enumerate(words) if word == option]
+
+
+def test_qemu_gets_no_more_rights_than_it_needs() -> None:
+    assert after(vector(), "-sandbox") == ["on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+    assert "-nodefaults" in vector()
+    assert "-no-user-config" in vector()
+
+
+def test_image_is_a_word_of_its_own() -> None:
+    assert after(vector(), "-kernel") == ["a,b.elf"]
+
+
+@pytest.mark.parametrize(
+    ("processor", "accelerator", "model"),
+    [("tcg", "tcg", "max"), ("kvm", "kvm", "host"), ("kvm-pvm", "kvm", "host,arch-capabilities=off")],
+)
+def test_processor_fits_the_accelerator(processor: str, accelerator: str, model: str) -> None:
+    assert after(vector(processor), "-accel") == [accelerator]
+    assert after(vector(processor), "-cpu") == [model]
+
+
+def test_channels_are_where_decision_0002_has_them() -> None:
+    devices = after(vector(), "-device")
+    assert "isa-debugcon,iobase=0xe9,readback=0xe9,chardev=console" in devices
+    assert "isa-debugcon,iobase=0xea,readback=0x5a,chardev=control" in devices
+    assert "isa-debug-exit,iobase=0xf4,iosize=0x04" in devices
+    assert after(vector(), "-chardev") == [
+        "file,id=console,path=/dev/fd/10",
+        "file,id=control,path=/dev/fd/11",
+        "socket,id=serial,fd=12",
+        "socket,id=qmp,fd=13",
+    ]
+
+
+def test_debugger_listens_on_the_loopback_address_only() -> None:
+    words = vector(gdb_port=1234)
+    assert after(words, "-gdb") == ["tcp:127.0.0.1:1234"]
+    assert "-S" in words
+    assert "-S" not in vector()
+
+
+def test_memory_and_machine_are_passed_on() -> None:
+    words = vector(memory_mib=24, machine="q35")
+    assert after(words, "-m") == ["24M"]
+    assert after(words, "-machine")[0].startswith("q35,")
