@@ -228,6 +228,8 @@ class Finder:
     def _request(self, name: str, edge: Edge) -> bool:
         """Ask for a module and the packages that it is in; False if it is not to be had."""
         name = ALIASES.get(name, name)
+        if name == PROGRAM:
+            return False
         parent = name.rpartition(".")[0]
         if self._cut(edge.importer, name) or (parent and not self._request(parent, edge)) or self._excluded(name):
             return False

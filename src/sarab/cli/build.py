@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +95,8 @@ def options_of(arguments: argparse.Namespace) -> BuildOptions:
         if not equals or not name:
             raise UsageError(f"--env takes NAME=VALUE, and {item!r} is not that.")
         environment.append((name, value))
+    if arguments.tmp is not None and not re.fullmatch(r"[0-9]+[KMG]?", arguments.tmp):
+        raise UsageError(f"--tmp takes a size such as 64M, and {arguments.tmp!r} is none.")
     return BuildOptions(
         kernel=arguments.kernel,
         with_source=arguments.with_source,
