@@ -152,6 +152,7 @@ struct mappable {
 	uint64_t size;		/* bytes now */
 	bool in_place;		/* frames never change or go: may be mapped eagerly */
 	bool writable;		/* MAP_SHARED with PROT_WRITE is possible */
+	bool closures;		/* libffi's: asked for as code, mapped without execute permission, its jumps made by cpu/trampoline.c */
 	const char *name;	/* for /proc/self/maps and reports; stable while referenced */
 	uint64_t inode_number;
 };

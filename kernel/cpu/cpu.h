@@ -83,6 +83,9 @@ void kernel_stack_free(uint64_t top);
 void trap_handle(struct trap_frame *frame);
 _Noreturn void trap_return(void); /* rsp is at a trap_frame: back to ring 3. A new thread starts here */
 
+/* A jump to a page that is not code: was it to one of libffi's closures? Then it has been made. (trampoline.c) */
+bool trampoline_emulate(struct trap_frame *frame);
+
 /* The last page fault or other trap of ring 3 that became a signal, for the report. */
 struct fault {
 	struct trap_frame frame;

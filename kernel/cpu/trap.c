@@ -64,6 +64,8 @@ static void page_fault(struct trap_frame *frame)
 	struct fault_result result = fault_resolve(address, frame->error & PAGE_FAULT_WRITE, frame->error & PAGE_FAULT_EXECUTE);
 	if (result.signal == 0)
 		return;
+	if (user && (frame->error & PAGE_FAULT_EXECUTE) != 0 && result.code == SEGV_ACCERR && trampoline_emulate(frame))
+		return;
 	if (user)
 		signal_fault(frame, result.signal, result.code, address, result.what);
 	else

@@ -99,6 +99,8 @@ int64_t memory_map(uint64_t address, uint64_t length, int protection, int flags,
 	bool shared = type != MAP_PRIVATE && object != NULL; /* with one address space, anonymous memory is shared with nobody */
 	if (shared && (protection & PROT_WRITE) && !object->writable)
 		return -EACCES;
+	if (object != NULL && object->closures && (protection & PROT_WRITE) == 0)
+		protection &= ~PROT_EXEC;
 	if (protection & PROT_EXEC) {
 		/* ld.so maps an object whole, as its first segment wants it, and the other segments over that. Where the first is code, only the
 		 * code becomes executable. */

@@ -4,6 +4,7 @@
 
 #include "personality/files.h"
 #include "personality/syscalls.h"
+#include "personality/tmpfs.h"
 
 int64_t sys_mmap(const uint64_t *argument)
 {
@@ -53,6 +54,7 @@ int64_t sys_memfd_create(const uint64_t *argument)
 		return -ENOMEM;
 	if (flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL))
 		tmpfs_allow_seals(inode);
+	tmpfs_of(inode)->mappable.closures = strcmp(name, "libffi") == 0;
 	struct file *file;
 	int error = file_open(inode, O_RDWR | O_LARGEFILE, &file);
 	inode_put(inode);

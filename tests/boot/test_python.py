@@ -204,6 +204,30 @@ def test_an_executable_page_from_python_ends_in_the_report(tmp_path: Path) -> No
     assert 'File "/app/program.py", line 2 in <module>' in text(outcome)
 
 
+def test_ctypes_callbacks_work_without_an_executable_page(tmp_path: Path) -> None:
+    program = """
+        import ctypes
+
+        INT = ctypes.POINTER(ctypes.c_int)
+        calls = 0
+
+        @ctypes.CFUNCTYPE(ctypes.c_int, INT, INT)
+        def compare(a, b):
+            global calls
+            calls += 1
+            return a[0] - b[0]
+
+        array = (ctypes.c_int * 5)(5, 1, 4, 2, 3)
+        ctypes.CDLL(None).qsort(array, 5, ctypes.sizeof(ctypes.c_int), compare)
+        print(list(array), calls >= 4)
+        for line in open("/proc/self/maps"):
+            protection = line.split()[1]
+            assert not ("w" in protection and "x" in protection), line
+        """
+    outcome = run(tmp_path, program)
+    assert text(outcome) == "[1, 2, 3, 4, 5] True\n"
+
+
 def test_a_sealed_image_loads_its_extensions_first_and_runs(tmp_path: Path) -> None:
     program = """
         def main():
