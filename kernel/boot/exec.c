@@ -227,6 +227,8 @@ void program_start(const struct program *p)
 	heap_init(program.end + random_pages(24));
 
 	uint64_t rsp = build_stack(p, &program, dynamic ? &interpreter : NULL, stack_top - (random_u64() & 0xff0));
+	if (process_start_in(p->cwd) != 0)
+		panic("the start file's working directory %s is no directory", p->cwd);
 	mark("user");
 	thread_start_first(dynamic ? interpreter.entry : program.entry, rsp);
 }
