@@ -13,7 +13,18 @@ HOST_LAYOUT = ROOT / "tests/fuzz/host_layout.h"
 
 def compile_for_host(sources: Iterable[Path], output: Path, *options: str) -> Path:
     """Build `sources` (paths from the root of the repository) into the static program `output`, and return it."""
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static", "-std=gnu11", "-O1", "-g"]
+    command = [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-target",
+        "x86_64-linux-musl",
+        "-static",
+        "-std=gnu11",
+        "-O1",
+        "-g",
+    ]
     command += ["-U_FORTIFY_SOURCE", "-fsanitize=undefined", "-fsanitize-trap=undefined"]
     command += ["-include", str(HOST_LAYOUT), "-I", str(ROOT / "kernel"), *options]
     command += [str(ROOT / source) for source in sources] + ["-o", str(output)]

@@ -108,6 +108,6 @@ def test_a_damaged_compressed_image_is_refused_or_runs(tmp_path: Path, offset: i
     path = tmp_path / "damaged.elf"
     path.write_bytes(sound[:at] + bytes(byte ^ 0x55 for byte in sound[at : at + 64]) + sound[at + 64 :])
     outcome = boot(path, timeout_s=60)
-    # Bytes of a file's content may be wrong unnoticed (there is no checksum of all data); what cannot be is a hang or silence.
+    # A file's content may be wrong unnoticed (there is no checksum of all data); what cannot be is a hang or silence.
     assert outcome.ending in (Ending.EXITED, Ending.DIED), outcome.sentence
     assert text(outcome)

@@ -1,4 +1,4 @@
-"""Wheels from PyPI, native ones, do real work inside an image; what they find is compared with the same program on the host."""
+"""Native wheels from PyPI do real work inside an image; what they find is compared with the same program on Linux."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ PROGRAMS = {
         import datetime, uuid
         import orjson
 
-        value = {"a": [1, 2.5, None, True], "when": datetime.datetime(2026, 1, 2, 3, 4, 5), "id": uuid.UUID(int=7), "ü": "é"}
+        when = datetime.datetime(2026, 1, 2, 3, 4, 5)
+        value = {"a": [1, 2.5, None, True], "when": when, "id": uuid.UUID(int=7), "ü": "é"}
         data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
         print(data.decode())
         print(orjson.loads(data)["a"])
@@ -118,7 +119,8 @@ PROGRAMS = {
         import regex
 
         print(regex.findall(r"\\\\p{Lu}\\\\p{Ll}+", "Über Straße Été"))
-        print(regex.sub(r"(?<a>.)(?<b>.)", r"\\\\g<b>\\\\g<a>", "abcdef"), regex.fullmatch(r"(?:cats|cat){e<=1}", "cxt") is not None)
+        print(regex.sub(r"(?<a>.)(?<b>.)", r"\\\\g<b>\\\\g<a>", "abcdef"))
+        print(regex.fullmatch(r"(?:cats|cat){e<=1}", "cxt") is not None)
         """,
 }
 

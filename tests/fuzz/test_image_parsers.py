@@ -1,4 +1,4 @@
-"""The kernel's parsers of an image refuse whatever is damaged: no byte read outside it, no undefined behaviour, no hang."""
+"""The kernel's parsers of an image refuse what is damaged: no byte read outside it, no undefined behaviour, no hang."""
 
 from __future__ import annotations
 
