@@ -1,6 +1,6 @@
 """Probes: small guests in C, named for a property (kernel/probes/). Their first line says how they must end.
 
-`DIES n: phrase` in it: with status n and the phrase in the report. `SUCCESS`: with status 0 and the word alone on a line.
+`DIES n: phrase` in it: with status n and the phrase in the report. `SUCCESS`: with status 0 and that word on a line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two boots differ: addresses, the seed of canaries (AT_RANDOM), random bytes. The bits are estimated over many boots."""
+"""Two boots differ: addresses, the seed of canaries (AT_RANDOM), random bytes. The bits are counted over a dozen."""
 
 from __future__ import annotations
 
