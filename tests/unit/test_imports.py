@@ -1,4 +1,4 @@
-"""Who may import whom (pyproject.toml, [tool.importlinter]), and what the command line costs before it does anything."""
+"""Who may import whom (pyproject.toml, [tool.importlinter]), and what the command line costs before it has begun."""
 
 from __future__ import annotations
 
