@@ -82,7 +82,9 @@ def _boot(image: Path, options: MachineOptions, arguments: argparse.Namespace) -
     if options.accel == "auto":
         quiet(choice.reason)
     if options.gdb_port is not None:
-        symbols = Path(__file__).parents[1] / "build" / "kernel.elf"
+        symbols = Path(__file__).parents[3] / "build/kernel/kernel.elf"  # a checkout has the one with symbols
+        if not symbols.exists():
+            symbols = Path(__file__).parents[1] / "build/kernel.elf"
         _say(f"the machine waits for: gdb {symbols} -ex 'target remote localhost:{options.gdb_port}'")
     sys.stdout.flush()
     source = _standard_input()
