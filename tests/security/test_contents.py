@@ -9,7 +9,9 @@ from sarab.build import image
 from sarab.build.builder import BuildOptions, build
 
 ROOT = Path(__file__).parents[2]
-TOOLS = re.compile(r"/(pip|setuptools|ensurepip|ctypes|_ctypes|subprocess|socket|_socket|ssl|pty|pdb|code|test)([./]|$)")
+TOOLS = re.compile(
+    r"/(pip|setuptools|ensurepip|ctypes|_ctypes|subprocess|socket|_socket|ssl|pty|pdb|code|test)([./]|$)"
+)
 
 
 def test_hello_holds_no_tool_no_source_and_nothing_writable(tmp_path: Path) -> None:
