@@ -42,4 +42,5 @@ def _run(guest: Guest, accelerator: str) -> dict[str, float]:
         if line.startswith(_RESULT):
             numbers: dict[str, float] = json.loads(line.removeprefix(_RESULT))
             return numbers
-    raise Failed(f"the {guest.name} guest printed no result (status {done.status}):\n{done.text[-2000:]}")
+    ending = f"ended with status {done.status}" if done.finished else "did not end in time"
+    raise Failed(f"the {guest.name} guest {ending} and printed no result:\n{done.text[-2000:]}")
