@@ -5,11 +5,13 @@ goes into docs/compatibility.md.
 """
 
 import argparse
+import os
 import platform
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.regrtest import comparison, execute, staging
@@ -25,6 +27,8 @@ CONTROL_TEST_SECONDS = 120
 IMAGE_TEST_SECONDS = 600
 """A test may take this long; an emulated processor is some twenty times slower than a real one."""
 BOOT_SECONDS = 3600
+MACHINES_MAX = 4
+"""Machines at once; each may take MEMORY."""
 MEMORY = "2G"
 TMP = "512M"
 """Of memory and /tmp: some tests write large files, and only what is touched is used."""
@@ -50,10 +54,17 @@ def run_control(runner: Path, modules: Sequence[str], ignored: Sequence[str]) ->
 
 
 def run_image(image: Path, modules: Sequence[str], ignored: Sequence[str], accelerator: str) -> dict[str, Report]:
-    """Run `modules` inside `image`, in as many boots as it takes."""
+    """Run `modules` inside `image`, in as many boots as it takes, a few machines at once."""
     options = ("--memory", MEMORY, "--accel", accelerator)
     launch = execute.in_image(image, BOOT_SECONDS, options)
-    return execute.run(launch, modules, ignored, IMAGE_TEST_SECONDS, _progress("image"))
+
+    def run_some(some: Sequence[str]) -> dict[str, Report]:
+        return execute.run(launch, some, ignored, IMAGE_TEST_SECONDS, _progress("image"))
+
+    machines = min(os.cpu_count() or 1, MACHINES_MAX, len(modules))
+    with ThreadPoolExecutor(machines) as pool:
+        shares = pool.map(run_some, [modules[first::machines] for first in range(machines)])
+        return {name: report for share in shares for name, report in share.items()}
 
 
 def compare(modules: Sequence[str], folder: Path, accelerator: str = "auto") -> comparison.Comparison:
