@@ -119,6 +119,12 @@ def explain(spec: str, module: str, options: BuildOptions) -> tuple[list[str], b
     analysis = analyse(parse(spec), cache, options.include, options.exclude, options.seal, options.with_source)
     closure = analysis.closure
     chain = closure.explain(module)
+    if not chain and module in closure.undeclared:
+        optional = closure.undeclared[module][0]
+        return [
+            f"{module} is not in the image: {optional.importer} (line {optional.line}) can do without it, "
+            "and its distribution does not name it as a dependency. Add it with --include, if it is meant."
+        ], False
     if not chain:
         if module in closure.missing:
             importers = sorted({edge.importer for edge in closure.missing[module]})

@@ -153,12 +153,16 @@ class Finder:
 
     def _follow(self, importer: str, package: str, area: Area, scan: Scan) -> None:
         self._mention(importer, scan.mentions, area)
+        # An attribute may be reached by ways that a source does not show; an application gets the benefit of doubt.
+        is_ours = area is Area.APPLICATION
+        self._mention(importer, [a if ":" in a else f"*:{a}" for a in scan.attributes if is_ours or ":" in a], area)
         for item in scan.imports:
             if self._unneeded(item, importer, area, package):
                 continue
             follow = partial(self._follow_import, importer, package, item)
             if item.lazy:
-                self._wait((*item.lazy, f"{importer}:*"), f"{importer}.__init__", follow)
+                names = [f"{who}:{name}" for name in (*item.lazy, "*") for who in (importer, "*")]
+                self._wait(names, f"{importer}.__init__", follow)
             else:
                 self._when_open(importer, item.module, follow)
         for prefix, line in scan.prefixes:
@@ -214,12 +218,12 @@ class Finder:
             module = parent
         if not self._request(module, edge):
             return
+        self._mention(importer, [f"{module}:{name}" for name in item.names], Area.APPLICATION)
         found = self.closure.modules.get(module)
         if found is None or not found.is_package:
             return
         for name in item.names:
             if name == "*":
-                self._mention(importer, [f"{module}:*"], Area.APPLICATION)
                 continue
             child = f"{module}.{name}"
             if not self._cut(importer, child) and self._exists(child):

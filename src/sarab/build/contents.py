@@ -32,6 +32,8 @@ def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
     for found in sorted(closure.modules.values(), key=lambda f: f.name):
         if found.search is None:
             continue
+        if found.kind is Kind.NAMESPACE and not any(name.startswith(found.name + ".") for name in closure.modules):
+            continue  # Any folder is a namespace package to whoever tries to import its name.
         if found.area is not Area.APPLICATION and (found.top not in tops or found.top in _STDLIB_WITHOUT_DATA):
             continue
         image = found.image_path.removesuffix("/__init__.py")
@@ -53,6 +55,8 @@ def _folder_data(folder: str, image: str, closure: Closure, package: str, depth:
             if is_package or f"{package}.{entry.name}" in closure.modules:
                 continue
             if entry.name in hooks.DATA_FOLDERS_SKIPPED or entry.name.startswith(".") or depth == _FOLDER_DEPTH_MAX:
+                continue
+            if os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
                 continue
             yield from _folder_data(entry.path, f"{image}/{entry.name}", closure, f"{package}.{entry.name}", depth + 1)
         elif entry.is_file() and is_data(entry.name):

@@ -7,6 +7,8 @@ IMPLIED adds what C code imports. Packages from PyPI need few entries: their ext
 
 from __future__ import annotations
 
+import sys
+
 NAMED_CHARACTER = "\\N{"
 """Counts as mentioned where it occurs in a string, which may be a pattern."""
 
@@ -22,6 +24,7 @@ GATES: dict[tuple[str, str], frozenset[str]] = {
     ("shutil", "pwd"): frozenset({"chown", "make_archive"}),
     ("shutil", "grp"): frozenset({"chown", "make_archive"}),
     ("concurrent.futures", "concurrent.futures.process"): frozenset({"ProcessPoolExecutor", "BrokenProcessPool"}),
+    ("multiprocessing.connection", "xmlrpc.client"): frozenset({"XmlListener", "XmlClient"}),
     ("uuid", "hashlib"): frozenset({"uuid3", "uuid5"}),
     ("asyncio.*", "ssl"): frozenset({"ssl", "start_tls", "SSLContext"}),
     ("re._parser", "unicodedata"): frozenset({NAMED_CHARACTER}),
@@ -66,6 +69,14 @@ CUTS: dict[tuple[str, str], str] = {
     ("site", "*"): "site is not run in an image; sarab.runtime.start does what is needed of it",
     ("encodings", "encodings.*"): "codecs are named one by one (ENCODINGS, and encodings found in the sources)",
     ("encodings", "_winapi"): "Windows",
+    ("pydoc", "pydoc_data.topics"): "the text of help('topics')",
+    ("pydoc", "http.server"): "shows help in a browser",
+    ("pydoc", "email.message"): "shows help in a browser",
+    ("pydoc", "webbrowser"): "shows help in a browser",
+    ("cmd", "readline"): "edits lines on a terminal, and the console is none",
+    ("code", "readline"): "edits lines on a terminal, and the console is none",
+    ("rlcompleter", "readline"): "edits lines on a terminal, and the console is none",
+    ("numpy._pytesttester", "numpy.testing"): "numpy.test() runs numpy's own tests, and needs pytest",
     ("pdb", "pydoc"): "help inside the debugger, which needs a person",
     ("pickle", "doctest"): "self test",
     ("difflib", "doctest"): "self test",
@@ -137,6 +148,7 @@ ALWAYS: tuple[str, ...] = (
     "encodings.utf_8",
     "os",
     "warnings",
+    *(("traceback",) if sys.version_info >= (3, 13) else ()),  # prints uncaught exceptions since 3.13
 )
 
 ENCODINGS: tuple[str, ...] = (

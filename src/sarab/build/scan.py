@@ -11,7 +11,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ NAMED = 16
 SELF_TEST = 32
 """In a function that modules of the standard library have for their own command line or tests."""
 
-VERSION = 9
+VERSION = 12
 """Part of the cache's key: raise it when a scan of the same source gives something else."""
 
 _IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -60,7 +60,7 @@ class Import:
     instead_of: tuple[str, ...] = ()
     """Needed only if one of these cannot be found: the `except ImportError:` branch of their import."""
     lazy: tuple[str, ...] = ()
-    """Needed only if another module mentions one of these names: the module imports them in its `__getattr__`."""
+    """Needed only if somebody asks the module for one of these attributes: it imports them in its `__getattr__`."""
 
 
 @dataclass
@@ -71,7 +71,10 @@ class Scan:
     prefixes: list[tuple[str, int]] = field(default_factory=list)
     """Packages any submodule of which may be imported by a computed name, and the line."""
     mentions: list[str] = field(default_factory=list)
-    """Attributes, imported names and keywords that occur, and names of sarab.build.hooks.GATE_NAMES in any role."""
+    """Names of sarab.build.hooks.GATE_NAMES that occur in any role."""
+    attributes: list[str] = field(default_factory=list)
+    """`module:name` where the source says `module.name` of a module that it imports, and plain `name` of every other
+    attribute."""
     encodings: list[str] = field(default_factory=list)
     entry_points: list[str] = field(default_factory=list)
     """Groups of plug-ins that are looked up."""
@@ -104,6 +107,7 @@ def scan(source: bytes, top: str) -> Scan:
     visitor.block(tree.body, 0)
     result = visitor.result
     result.mentions = sorted(set(result.mentions))
+    result.attributes = sorted(set(result.attributes))
     result.encodings = sorted(set(result.encodings))
     result.entry_points = sorted(set(result.entry_points))
     result.imports = list(dict.fromkeys(result.imports))
@@ -116,8 +120,9 @@ class _Visitor:
         self.result = Scan()
         self.top = top
         # A module with __getattr__ imports lazily what it shows type checkers eagerly (pydantic, numpy, websockets).
-        self.lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
+        self.lazy = any(_is_module_getattr(node) for node in ast.walk(tree))
         self.dynamic = any(_called(node) in _DYNAMIC for node in ast.walk(tree) if isinstance(node, ast.Call))
+        self.aliases = dict(_aliases(tree))
         self.instead_of: tuple[str, ...] = ()
         self.gate: frozenset[str] | None = None
         """Inside of what a lazy module imports on demand: the names that ask for it."""
@@ -132,13 +137,13 @@ class _Visitor:
                 self._add(alias.name, (), node.lineno, flags)
         elif isinstance(node, ast.ImportFrom):
             names = tuple(alias.name for alias in node.names)
-            self.result.mentions += names
+            self.result.mentions += [name for name in names if name in GATE_NAMES]
             self._add("." * node.level + (node.module or ""), names, node.lineno, flags)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self.block([*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)], flags)
             test = SELF_TEST if node.name in _SELF_TESTS else 0
             outer = self.gate
-            if node.name == "__getattr__" and self.lazy:
+            if _is_module_getattr(node):
                 self.gate = frozenset()
             self.block(node.body, flags | DEFERRED | test)
             self.gate = outer
@@ -184,16 +189,12 @@ class _Visitor:
         truth = _truth(node.test)
         self.visit(node.test, flags)
         outer = self.gate
-        if outer is not None:
-            self.gate = outer | {
-                c.value for c in ast.walk(node.test) if isinstance(c, ast.Constant) and isinstance(c.value, str)
-            }
-        self._branches(node, truth, flags)
-        self.gate = outer
-
-    def _branches(self, node: ast.If, truth: bool | None, flags: int) -> None:
+        if outer is not None:  # In a __getattr__, the test compares the name that is asked for.
+            constants = [part for part in ast.walk(node.test) if isinstance(part, ast.Constant)]
+            self.gate = outer | {constant.value for constant in constants if isinstance(constant.value, str)}
         if truth is not False:
             self.block(node.body, flags if truth else flags | OPTIONAL)
+        self.gate = outer
         if truth is not True:
             self.block(node.orelse, flags if truth is False else flags | OPTIONAL)
 
@@ -221,10 +222,9 @@ class _Visitor:
             self._name(node.id)
         elif isinstance(node, ast.Attribute):
             self._name(node.attr)
-            self.result.mentions.append(node.attr)
+            self._attribute(node)
         elif isinstance(node, ast.keyword) and node.arg is not None:
             self._name(node.arg)
-            self.result.mentions.append(node.arg)
             if node.arg == "encoding":
                 self._encoding(node.value)
         elif isinstance(node, ast.Call):
@@ -237,6 +237,11 @@ class _Visitor:
             self.result.mentions.append(name)
         if name in _FILE_NAMES:
             self.result.uses_files = True
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        first, dot, rest = (_dotted(node.value) or "").partition(".")
+        module = self.aliases.get(first)
+        self.result.attributes.append(node.attr if module is None else f"{module}{dot}{rest}:{node.attr}")
 
     def _call(self, node: ast.Call, flags: int) -> None:
         called = _called(node)
@@ -294,6 +299,22 @@ class _Visitor:
 
 def _full_name(imported: Import) -> str:
     return imported.module
+
+
+def _is_module_getattr(node: ast.AST) -> bool:
+    """PEP 562's function; a class's has two parameters."""
+    return isinstance(node, ast.FunctionDef) and node.name == "__getattr__" and len(node.args.args) == 1
+
+
+def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """(name, module) of what absolute imports anywhere in the source bind, as if all of it were modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield (alias.asname, alias.name) if alias.asname else (top := alias.name.partition(".")[0], top)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 def _called(node: ast.AST) -> str | None:
