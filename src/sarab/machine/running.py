@@ -25,6 +25,8 @@ READ_SIZE = 65536
 PENDING_OUTPUT_MAX = 65536
 """Bytes of console that wait for our output; above it, the guest waits."""
 PENDING_INPUT_MAX = 65536
+CONSOLE_PAUSE_NS = 500_000
+"""Between two reads of a console that does not stop talking; what comes after a silence is read at once."""
 COMPLAINT_MAX = 65536
 """Bytes of QEMU's own messages that are kept."""
 LAST_WORDS_SECONDS = 5.0
@@ -72,6 +74,7 @@ class Running:
         self._to_output = bytearray()
         self._to_guest = bytearray()
         self._to_monitor = bytearray()
+        self._console_read_ns = 0
         self._spoke = False
         self._closed = False
         self._qmp = Qmp()
@@ -264,7 +267,11 @@ class Running:
             self._qemu_deadline_ns = time.monotonic_ns() + int(LAST_WORDS_SECONDS * 1e9)
 
     def _console_ready(self) -> None:
+        # QEMU writes byte by byte. Whoever reads them as they come takes the guest's processor time for it.
+        if time.monotonic_ns() - self._console_read_ns < CONSOLE_PAUSE_NS:
+            time.sleep(CONSOLE_PAUSE_NS / 1e9)
         piece = self._read(self._console)
+        self._console_read_ns = time.monotonic_ns()
         self._spoke = self._spoke or bool(piece)
         if piece and self._keep:
             self._chunks.append((time.monotonic_ns() - self.started_ns, piece))
