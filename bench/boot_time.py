@@ -15,7 +15,7 @@ FIRST_LINE = "Hello"
 
 def measure(setting: Setting) -> list[Row]:
     """Boot hello again and again on each side; return a row for each starting point and one for each phase."""
-    pair = make_pair(HELLO, setting.folder)
+    pair = make_pair(HELLO, setting)
     from_start: dict[str, list[float]] = {"sarab": [], "linux": []}
     entry: dict[str, list[float]] = {"sarab": [], "linux": []}
     to_user: dict[str, list[float]] = {"sarab": [], "linux": []}

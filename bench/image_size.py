@@ -8,7 +8,7 @@ AIM_MB = 8
 
 def measure(setting: Setting) -> list[Row]:
     """Return the size of what the hypervisor must be given, in megabytes (10^6 bytes); nothing is booted."""
-    pair = make_pair(HELLO, setting.folder)
+    pair = make_pair(HELLO, setting)
     here = pair.sarab.kernel.stat().st_size / 1e6
     there = []
     if pair.linux is not None and pair.linux.initrd is not None:

@@ -15,7 +15,7 @@ BOOT_SECONDS_MAX = 30
 
 def measure(setting: Setting) -> list[Row]:
     """Bisect for each guest; one search a guest, for memory is not subject to noise."""
-    pair = make_pair(HELLO, setting.folder)
+    pair = make_pair(HELLO, setting)
     here = smallest(pair.sarab, setting.accelerator)
     there = [float(smallest(pair.linux, setting.accelerator))] if pair.linux is not None else []
     return [Row("smallest memory for hello", "MiB", [float(here)], there, f"{AIM_MIB} MiB", here <= AIM_MIB)]

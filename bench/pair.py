@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import linux
 from bench.guest import Guest
-from bench.result import Failed, Unavailable
+from bench.result import Failed, Setting, Unavailable
 
 ROOT = Path(__file__).parent.parent
 HELLO = ROOT / "examples" / "hello.py"
@@ -45,8 +45,9 @@ def build_image(application: Path, image: Path, *options: str) -> None:
         raise Failed(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
-def make_pair(application: Path, folder: Path) -> Pair:
-    """Build both guests of `application` in `folder`."""
+def make_pair(application: Path, setting: Setting) -> Pair:
+    """Build both guests of `application` in the folder of `setting`."""
+    folder = setting.folder
     image = folder / f"{application.stem}.elf"
     build_image(application, image)
     sarab_guest = Guest("sarab", image, "marks")
@@ -56,4 +57,4 @@ def make_pair(application: Path, folder: Path) -> Pair:
         return Pair(sarab_guest, None, str(reason))
     initramfs = folder / f"{application.stem}.cpio"
     linux.write_initramfs(initramfs, linux.files_of_image(image), linux.build_starter())
-    return Pair(sarab_guest, Guest("linux", kernel, linux.COMMAND_LINE, initramfs))
+    return Pair(sarab_guest, Guest("linux", kernel, linux.command_line(setting.accelerator), initramfs))

@@ -12,6 +12,7 @@ from bench.__main__ import BEGIN, END, write_document
 from bench.entry import write_twin
 from bench.guest import Boot, Guest
 from bench.linux import File, unpack_kernel, write_initramfs
+from bench.loops import costs
 from bench.result import Failed, Row, spread
 
 
@@ -136,3 +137,9 @@ def test_document_keeps_what_is_outside_the_markers(tmp_path: Path) -> None:
 def test_spread_of_equal_samples_is_zero() -> None:
     assert spread([5.0] * 8) == 0
     assert spread([1.0]) == 0
+
+
+def test_costs_are_the_best_times_less_the_empty_loop() -> None:
+    console = [(0, "begin -read 10"), (100, "end"), (200, "begin read 10"), (700, "end"), (800, "begin read 10")]
+    console += [(1200, "end"), (1300, "begin nbody"), (1500, "end"), (1600, "something else")]
+    assert costs(console) == {"read": 30.0, "nbody": 200.0}
