@@ -99,6 +99,12 @@ def _boot(image: Path, options: MachineOptions, arguments: argparse.Namespace) -
     return outcome.status
 
 
+def _symbols() -> Path:
+    """The kernel with its symbols, which only a checkout has; else the one that images take."""
+    built = Path(__file__).parents[3] / "build" / "kernel" / "kernel.elf"
+    return built if built.is_file() else Path(__file__).parents[1] / "build" / "kernel.elf"
+
+
 def _build(spec: str, arguments: argparse.Namespace) -> Path:
     """Build into the cache and return the image. The same words in the same folder have the same place there."""
     import hashlib
