@@ -60,7 +60,7 @@ def command_line(accelerator: str) -> str:
 
 
 def _tsc_khz() -> int | None:
-    """Return the frequency of the host's processor, which QEMU's emulated TSC has too, or None if Linux does not say."""
+    """Return the frequency of the host's processor, which QEMU's emulated TSC has too; None if it is not told."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "cpu MHz":

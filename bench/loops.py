@@ -1,7 +1,7 @@
 """Claims: the speed of the processor and the cost of a system call inside, against the Linux guest.
 
-Both run the same program (bench/programs) with the same files, so what differs is the kernel beneath it. The program only
-says when a loop begins and ends; the clock is the host's, for a guest's may be wrong or coarse.
+Both run the same program (bench/programs) with the same files, so what differs is the kernel beneath it. The program
+only says when a loop begins and ends; the clock is the host's, for a guest's may be wrong or coarse.
 """
 
 from collections.abc import Iterable
