@@ -22,12 +22,16 @@ DEBUG_CONSOLE = ["-chardev", "stdio,id=console,signal=off", "-device", "isa-debu
 SERIAL_ONLY = ["-serial", "stdio"]
 
 
-def _qemu(*arguments: str, stdin: bytes = b"") -> tuple[int, str]:
-    """Run QEMU and return its own exit status and what came out of the console."""
+def _command(*arguments: str) -> list[str]:
     command = [find_qemu(), "-machine", "microvm", "-accel", "tcg", "-cpu", "max", "-m", str(MEMORY_MIB)]
     command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, timeout=90)
+    return command
+
+
+def _qemu(*arguments: str) -> tuple[int, str]:
+    """Run QEMU and return its own exit status and what came out of the console."""
+    done = subprocess.run(_command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
     return done.returncode, done.stdout.decode(errors="replace")
 
 
@@ -65,15 +69,21 @@ def test_the_console_is_the_16550_where_there_is_no_other(tmp_path: Path) -> Non
     program = """
         import sys
 
+        print("ready")
         for line in sys.stdin:
             print(line.strip()[::-1] * 50)
             if "end" in line:
                 sys.exit(3)
         """
     image = build_program(tmp_path, program)
-    status, console = _qemu(*SERIAL_ONLY, "-kernel", str(image), stdin=b"abc\nend\n")
-    assert console.splitlines() == ["cba" * 50, "dne" * 50], console
-    assert status == 3 << 1 | 1
+    command = _command(*SERIAL_ONLY, "-kernel", str(image))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as machine:
+        assert machine.stdin is not None and machine.stdout is not None
+        assert machine.stdout.readline().strip() == "ready"
+        machine.stdin.write("abc\nend\n")
+        machine.stdin.flush()
+        assert machine.stdout.read().splitlines() == ["cba" * 50, "dne" * 50]
+        assert machine.wait(60) == 3 << 1 | 1
 
 
 def test_a_probe_dies_the_same_on_the_16550(tmp_path: Path) -> None:
