@@ -70,15 +70,12 @@ def _base_variables() -> dict[str, str]:
 
 
 def _is_site_directory(path: str) -> bool:
-    """Folders that `.pth` files of site-packages named are on sys.path too: editable installs of other projects."""
+    """Besides site-packages, what `.pth` files (editable installs) and PYTHONPATH added; not the folder of sarab's own
+    script, which is the first."""
     if not path or not os.path.isdir(path):
         return False
     real = os.path.realpath(path)
     base = os.path.realpath(os.path.join(sys.base_prefix, "lib", f"python{VERSION}"))
     if real == base or real.startswith(base + os.sep):
         return "site-packages" in real or "dist-packages" in real
-    return os.path.basename(real) != "lib-dynload" and path != sys.path[0] and path not in _environment_path()
-
-
-def _environment_path() -> list[str]:
-    return os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.path.basename(real) != "lib-dynload" and path != sys.path[0]

@@ -283,3 +283,13 @@ def test_output_is_whole_or_not_there(build_image: Build, tmp_path: Path) -> Non
     with pytest.raises(SyntaxFault):
         build_image(write(tmp_path / "bad.py", "("), output=output)
     assert output.read_bytes() == before
+
+
+def test_modules_of_pythonpath_are_packed(kernel: Path, tmp_path: Path, run_files: Run) -> None:
+    write(tmp_path / "elsewhere/via_path.py", "print('found')")
+    write(tmp_path / "mine/a.py", "import via_path")
+    environment = {**os.environ, "PYTHONPATH": ":".join([str(tmp_path / "elsewhere"), *(p for p in sys.path if p)])}
+    output = tmp_path / "a.elf"
+    words = [sys.executable, "-m", "sarab", "build", str(tmp_path / "mine/a.py"), "-q", "-o", str(output)]
+    subprocess.run([*words, "--kernel", str(kernel)], cwd=tmp_path, env=environment, check=True)
+    assert run_files(output).stdout == "found\n"
