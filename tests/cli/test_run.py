@@ -86,7 +86,8 @@ def test_signal_presses_the_power_button(image: Path, number: int) -> None:
     assert process.stdout.read(5) == b"ready"
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (5, b"")
+    assert process.returncode == 5
+    assert b"the machine was killed" not in error
 
 
 @pytest.mark.slow

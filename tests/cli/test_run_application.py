@@ -70,7 +70,9 @@ def test_program_is_asked_to_stop(tmp_path: Path) -> None:
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (9, b"")
+    assert process.returncode == 9
+    # An emulated interpreter on a busy host may take the second after which we say that it still runs.
+    assert b"the machine was killed" not in error
 
 
 def test_process_of_a_module_and_of_a_function(tmp_path: Path) -> None:
