@@ -159,7 +159,10 @@ def main() -> int:
     # Modules that the interpreter's own suite lacks lie beside this file (staging.py).
     import test  # type: ignore[import-not-found, unused-ignore]
 
-    test.__path__.append(str(Path(__file__).resolve().parent))
+    beside = Path(__file__).resolve().parent
+    test.__path__.append(str(beside))
+    if (beside / "test").is_dir():  # the whole suite, for an interpreter without
+        test.__path__.insert(0, str(beside / "test"))
     from test import support  # type: ignore[import-not-found, unused-ignore]
 
     support.has_fork_support = False

@@ -1,11 +1,14 @@
 /* What the personality needs of the other rooms, for the host: memory that is counted and can be made to fail, time that stands still
  * until somebody waits, one thread. Loaded by personality_host.py; the application's memory is the test's own. */
+#include "cpu/cpu.h"
 #include "memory/memory.h"
 #include "personality/files.h"
 #include "personality/syscalls.h"
 #include "personality/tmpfs.h"
 #include "thread/thread.h"
 #include "time/clock.h"
+
+struct cpu_features cpu_features; /* /proc/sarab tells of them */
 
 #define EXPORT __attribute__((visibility("default")))
 
