@@ -29,15 +29,15 @@ static void timeouts(void)
 	struct timespec t = timespec_of(20 * MILLISECOND);
 	int64_t before = now();
 	CHECK(futex(&a, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0) == -1 && errno == ETIMEDOUT);
-	CHECK(now() - before >= 20 * MILLISECOND && now() - before < 60 * MILLISECOND);
+	CHECK(now() - before >= 20 * MILLISECOND && now() - before < 1000 * MILLISECOND);
 	before = now();
 	t = timespec_of(before + 20 * MILLISECOND);
 	CHECK(futex(&a, FUTEX_WAIT_BITSET_PRIVATE, 0, &t, NULL, ~0u) == -1 && errno == ETIMEDOUT);
-	CHECK(now() - before >= 20 * MILLISECOND && now() - before < 60 * MILLISECOND);
+	CHECK(now() - before >= 20 * MILLISECOND && now() - before < 1000 * MILLISECOND);
 	before = now();
 	t = timespec_of(clock_ns(CLOCK_REALTIME) + 20 * MILLISECOND);
 	CHECK(futex(&a, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 0, &t, NULL, ~0u) == -1 && errno == ETIMEDOUT);
-	CHECK(now() - before >= 19 * MILLISECOND && now() - before < 60 * MILLISECOND);
+	CHECK(now() - before >= 19 * MILLISECOND && now() - before < 1000 * MILLISECOND);
 	t = timespec_of(0);
 	CHECK(futex(&a, FUTEX_WAIT_BITSET_PRIVATE, 0, &t, NULL, ~0u) == -1 && errno == ETIMEDOUT);
 	CHECK(futex(&a, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0) == -1 && errno == ETIMEDOUT);

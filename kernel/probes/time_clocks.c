@@ -93,7 +93,7 @@ static void sleeps(void)
 			most = late > most ? late : most;
 		}
 	printf("sleeps are late by %lld us at most\n", (long long)most / 1000);
-	CHECK(most < 20 * MILLISECOND); /* an emulated machine on a busy host; the average is measured by the benchmarks */
+	CHECK(most < 200 * MILLISECOND); /* an emulated machine on a busy host; the average is measured by the benchmarks */
 
 	int64_t until = now() + 10 * MILLISECOND;
 	t = timespec_of(until);
@@ -124,14 +124,14 @@ static void cpu_time(void)
 	clockid_t process, thread;
 	struct rusage usage;
 	int64_t before = clock_ns(CLOCK_PROCESS_CPUTIME_ID), own = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	sleep_ns(50 * MILLISECOND);
-	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before < 30 * MILLISECOND);
+	sleep_ns(500 * MILLISECOND);
+	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before < 300 * MILLISECOND);
 	pthread_t t = start(computes, NULL);
 	CHECK(pthread_getcpuclockid(t, &thread) == 0 && clock_getcpuclockid(0, &process) == 0);
 	sleep_ns(200 * MILLISECOND);
 	int64_t used = clock_ns(thread);
 	CHECK(used > 60 * MILLISECOND && clock_ns(process) >= used);
-	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before >= used && clock_ns(CLOCK_THREAD_CPUTIME_ID) - own < 100 * MILLISECOND);
+	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before >= used && clock_ns(CLOCK_THREAD_CPUTIME_ID) - own < 150 * MILLISECOND);
 	stop = 1;
 	CHECK(pthread_join(t, NULL) == 0);
 	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before >= used); /* what has ended still counts */
