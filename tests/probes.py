@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from sarab.build import image, sarabfs
 from sarab.build.tree import File, Tree
-from sarab.machine.options import MachineOptions
 from sarab.machine.outcome import Outcome
-from sarab.machine.qemu import Qemu
+from tests.boot import programs
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "kernel/probes"
@@ -65,8 +64,7 @@ def image_of(program: bytes, path: Path, *start_lines: str) -> Path:
 
 
 def boot(path: Path, memory_mib: int = 64, **options: object) -> Outcome:
-    arguments = {"memory_mib": memory_mib, "timeout_s": 60.0, "accel": "tcg", **options}
-    return Qemu(path, MachineOptions(**arguments)).run()  # type: ignore[arg-type]
+    return programs.boot(path, memory_mib, timeout_s=60.0, **options)  # type: ignore[arg-type]
 
 
 def check(name: str, outcome: Outcome) -> None:

@@ -13,24 +13,18 @@ import time
 import zlib
 from pathlib import Path
 
+from sarab.folders import cache_folder
+
 AGE_MAX_DAYS = 30
 """Entries that no build has made or used for so long are removed, at most once a day."""
 _DAY_SECONDS = 86400
-
-
-def default_folder() -> Path:
-    named = os.environ.get("SARAB_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "sarab"
 
 
 class Cache:
     """A store of bytes under keys; a key is any number of texts and byte strings."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder = folder or default_folder()
+        self.folder = folder or cache_folder()
 
     def key(self, *parts: str | bytes) -> str:
         digest = hashlib.sha256()
