@@ -1,0 +1,1 @@
+"""What a device must offer, as typing.Protocols: imports nothing of sarab."""
