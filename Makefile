@@ -5,6 +5,9 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/ready
 QEMU := qemu-system-x86_64
 QEMU_PACKAGE := qemu-system-x86
+# Clients and peers that nobody here wrote: the tests of the network drive an image with them.
+CLIENTS := curl wrk dig nmap ping redis-server
+CLIENT_PACKAGES := curl wrk bind9-dnsutils nmap iputils-ping redis-server iproute2
 JOBS ?= $(shell nproc)
 SUDO := $(shell test "$$(id -u)" = 0 || { test -t 0 && echo sudo || echo sudo -n; })
 
@@ -19,7 +22,7 @@ kernel: $(READY) ## Build the kernel into src/sarab/build/kernel.elf
 demo: setup kernel ## Build and boot the examples, and show what was measured
 	@$(PYTHON) -m examples.demo
 
-test: setup lint kernel ## Pass every test (without QEMU: say which were skipped)
+test: setup clients lint kernel ## Pass every test (without QEMU: say which were skipped)
 	$(PYTHON) -m pytest $(PYTEST)
 
 lint: $(READY) ## Check style and types
@@ -51,4 +54,11 @@ qemu:
 		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(QEMU_PACKAGE); } >/dev/null 2>&1 \
 		|| echo "QEMU could not be installed; as root: apt-get install $(QEMU_PACKAGE). Until then nothing boots."; }
 
-.PHONY: help setup kernel demo test lint bench regrtest clean qemu
+# Without them the tests that need one are skipped, so this never fails either.
+clients:
+	@for client in $(CLIENTS); do command -v $$client >/dev/null || missing="$$missing $$client"; done; test -z "$$missing" || { \
+		echo "Missing clients for the tests of the network:$$missing: apt-get install $(CLIENT_PACKAGES) ..."; \
+		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLIENT_PACKAGES); } >/dev/null 2>&1 \
+		|| echo "They could not be installed; as root: apt-get install $(CLIENT_PACKAGES). Until then the tests that need them are skipped."; }
+
+.PHONY: help setup kernel demo test lint bench regrtest clean qemu clients
