@@ -60,7 +60,7 @@ class Incoming(NamedTuple):
 class Network(Protocol):
     """A network card. None of its methods blocks.
 
-    Errors: `send` and `receive` raise DeviceLost when the card is gone for good, and nothing else for what the wire does.
+    Errors: `send` and `receive` raise DeviceLost when the card is gone for good, and nothing for what the wire does.
     """
 
     @property
@@ -76,11 +76,13 @@ class Network(Protocol):
         """What it does for the stack."""
 
     def fileno(self) -> int:
-        """Return a descriptor that polls readable when `receive` has something, or `send` has room again after it had none;
-        -1 if there is none (a link in memory)."""
+        """Return a descriptor that polls readable when `receive` has something, or `send` has room after it had none.
+
+        -1: there is none (a link in memory).
+        """
 
     def receive(self, limit: int) -> list[Incoming]:
-        """Return at most `limit` frames that have come, in order. When it returns fewer, the descriptor is armed again."""
+        """Return at most `limit` frames that have come, in order; fewer, and the descriptor is armed again."""
 
     def send(self, frames: Sequence[Outgoing]) -> int:
         """Queue frames and return how many were taken, from the front; the rest found no room.
