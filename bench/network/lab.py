@@ -1,0 +1,137 @@
+"""Two hosts on one machine: network namespaces of our own, and what runs in them.
+
+The client's namespace holds one end of the link. The server's other end is either a veth in a second namespace (Linux's
+own stack answers) or a tap device whose frames sarab's stack takes. Nothing leaves the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.result import Failed, Unavailable
+
+CLIENT_ADDRESS, SERVER_ADDRESS, PREFIX = "10.77.0.1", "10.77.0.2", 24
+SERVER_CORE, CLIENT_CORE = 0, 1
+START_SECONDS_MAX = 60.0
+
+
+class Lab:
+    """The namespaces of one run; `close` removes them and ends what runs in them."""
+
+    def __init__(self) -> None:
+        """Raises Unavailable where namespaces cannot be made."""
+        if os.geteuid() != 0:
+            raise Unavailable("network namespaces need root")
+        if shutil.which("ip") is None:
+            raise Unavailable("ip is not installed (apt-get install iproute2)")
+        self.client = f"sarab-c{os.getpid()}"
+        self.server = f"sarab-s{os.getpid()}"
+        self._servers: list[subprocess.Popen[bytes]] = []
+        for namespace in (self.client, self.server):
+            _ip("netns", "add", namespace)
+            _ip("-n", namespace, "link", "set", "lo", "up")
+
+    def veth(self) -> None:
+        """Join the namespaces by a pair of veth devices, both with an address."""
+        _ip("-n", self.client, "link", "add", "veth0", "type", "veth", "peer", "name", "eth0", "netns", self.server)
+        for namespace, device, address in (
+            (self.client, "veth0", CLIENT_ADDRESS),
+            (self.server, "eth0", SERVER_ADDRESS),
+        ):
+            _ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "dev", device)
+            _ip("-n", namespace, "link", "set", device, "up")
+
+    def tap(self, name: str = "tap0") -> str:
+        """Make a tap device in the client's namespace and return its name. Who opens it must run there."""
+        _ip("-n", self.client, "tuntap", "add", name, "mode", "tap")
+        _ip("-n", self.client, "address", "add", f"{CLIENT_ADDRESS}/{PREFIX}", "dev", name)
+        _ip("-n", self.client, "link", "set", name, "up")
+        return name
+
+    def unlink(self) -> None:
+        """Remove the devices that veth() and tap() made."""
+        for device in ("veth0", "tap0"):
+            with contextlib.suppress(Failed):
+                _ip("-n", self.client, "link", "delete", device)
+
+    def serve(self, namespace: str, command: Sequence[str], port: int, output: Path) -> subprocess.Popen[bytes]:
+        """Start a server on the server's core and wait until SERVER_ADDRESS answers on TCP `port`. Raises Failed."""
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                self._within(namespace, SERVER_CORE, command),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._servers.append(process)
+        deadline = time.monotonic() + START_SECONDS_MAX
+        probe = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 1); s.close()"
+        while True:
+            tried = self.run(("python3", "-S", "-c", probe, SERVER_ADDRESS, str(port)), check=False)
+            if tried.returncode == 0:
+                return process
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f"{' '.join(command)} does not answer on port {port}: {output.read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def run(
+        self, command: Sequence[str], *, check: bool = True, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a client on the client's core and return what it printed. Raises Failed if it `check`s and is not 0."""
+        done = subprocess.run(
+            self._within(self.client, CLIENT_CORE, command),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+        )
+        if check and done.returncode != 0:
+            raise Failed(f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}")
+        return done
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """End a server and everything that it started."""
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+                break
+        if process in self._servers:
+            self._servers.remove(process)
+
+    def close(self) -> None:
+        """Remove everything."""
+        for process in list(self._servers):
+            self.stop(process)
+        for namespace in (self.client, self.server):
+            with contextlib.suppress(Failed):
+                _ip("netns", "delete", namespace)
+
+    def _within(self, namespace: str, core: int, command: Sequence[str]) -> list[str]:
+        return ["ip", "netns", "exec", namespace, "taskset", "-c", str(core), *command]
+
+
+@contextlib.contextmanager
+def lab() -> Iterator[Lab]:
+    """Yield a Lab and remove it at the end."""
+    made = Lab()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(("ip", *words), check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"ip {' '.join(words)} failed: {done.stderr.strip()}")

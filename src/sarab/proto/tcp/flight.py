@@ -1,0 +1,236 @@
+"""What was sent and is not acknowledged: a record a transmission unit, and which of them are lost.
+
+SACK's scoreboard (RFC 2018, 6675) and RACK (RFC 8985) are here. A unit is what went out as one segment, up to 64 KiB
+where the card cuts; a selective acknowledgement that covers part of it splits it. A peer without SACK is served by
+counting duplicate acknowledgements (RFC 5681 section 3.2, RFC 6582).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+DUP_THRESH = 3
+"""RFC 6675 section 2."""
+REORDERING_STEPS_MAX = 16
+"""How far RACK's window may widen, in quarters of the minimal round trip (RFC 8985 section 6.2: bounded by SRTT)."""
+
+
+class Unit:
+    """Sequence numbers `start` to `end` (exclusive), and what became of them."""
+
+    __slots__ = ("end", "lost", "sacked", "sent_at", "start", "transmissions")
+
+    def __init__(self, start: int, end: int, sent_at: int, transmissions: int = 1) -> None:
+        self.start, self.end = start, end
+        self.sent_at = sent_at
+        self.transmissions = transmissions
+        self.sacked = False
+        self.lost = False
+        """Waits to be sent again."""
+
+
+class Flight:
+    """The units in order of sequence numbers."""
+
+    __slots__ = (
+        "_high_sacked",
+        "in_flight",
+        "lost_bytes",
+        "rack_end",
+        "rack_rtt",
+        "rack_sent_at",
+        "reordering_seen",
+        "reordering_steps",
+        "sacked_bytes",
+        "sacked_units",
+        "units",
+    )
+
+    def __init__(self) -> None:
+        self.units: deque[Unit] = deque()
+        self.in_flight = 0
+        """RFC 6675's pipe: bytes that are believed to be on their way."""
+        self.lost_bytes = 0
+        self.sacked_bytes = 0
+        self.sacked_units = 0
+        self.rack_sent_at = -1
+        """When the latest unit that is known to have arrived was sent (RACK.xmit_ts)."""
+        self.rack_end = 0
+        self.rack_rtt = 0
+        self.reordering_seen = False
+        self.reordering_steps = 1
+        self._high_sacked = 0
+
+    def sent(self, now: int, start: int, end: int) -> None:
+        """A new unit went out."""
+        self.units.append(Unit(start, end, now))
+        self.in_flight += end - start
+
+    def sent_again(self, now: int, unit: Unit) -> None:
+        """A lost unit, or a probe, went out again."""
+        size = unit.end - unit.start
+        if unit.lost:
+            unit.lost = False
+            self.lost_bytes -= size
+            self.in_flight += size
+        unit.sent_at = now
+        unit.transmissions += 1
+
+    def split(self, index: int, at: int) -> None:
+        """Cut the unit at `index` in two at sequence number `at`, which lies inside of it."""
+        unit = self.units[index]
+        rest = Unit(at, unit.end, unit.sent_at, unit.transmissions)
+        rest.sacked, rest.lost = unit.sacked, unit.lost
+        unit.end = at
+        if unit.sacked:
+            self.sacked_units += 1
+        self.units.insert(index + 1, rest)
+
+    def acknowledged(self, now: int, ack: int) -> int:
+        """Forget what lies before `ack`; return a round-trip time, or 0 where none can be told (Karn)."""
+        rtt = 0
+        units = self.units
+        while units and units[0].end <= ack:
+            unit = units.popleft()
+            size = unit.end - unit.start
+            if unit.sacked:
+                self.sacked_bytes -= size
+                self.sacked_units -= 1
+            else:
+                if unit.lost:
+                    self.lost_bytes -= size
+                else:
+                    self.in_flight -= size
+                if unit.transmissions == 1:
+                    rtt = now - unit.sent_at
+                self._arrived(now, unit)
+        if units and units[0].start < ack:
+            unit = units[0]
+            size = ack - unit.start
+            if unit.sacked:
+                self.sacked_bytes -= size
+            elif unit.lost:
+                self.lost_bytes -= size
+            else:
+                self.in_flight -= size
+                if unit.transmissions == 1:
+                    rtt = now - unit.sent_at
+            unit.start = ack
+        return rtt
+
+    def sacked(self, now: int, left: int, right: int) -> int:
+        """The peer holds `left` to `right`; return how many bytes that is news about."""
+        news = 0
+        index = 0
+        units = self.units
+        while index < len(units):
+            unit = units[index]
+            if unit.start >= right:
+                break
+            if unit.end <= left or unit.sacked:
+                index += 1
+                continue
+            if unit.start < left:
+                self.split(index, left)
+                index += 1
+                continue
+            if unit.end > right:
+                self.split(index, right)
+            size = unit.end - unit.start
+            if unit.lost:
+                unit.lost = False
+                self.lost_bytes -= size
+            else:
+                self.in_flight -= size
+            unit.sacked = True
+            self.sacked_bytes += size
+            self.sacked_units += 1
+            news += size
+            if unit.end < self._high_sacked and unit.transmissions == 1:
+                self.reordering_seen = True
+            self._high_sacked = max(self._high_sacked, unit.end)
+            self._arrived(now, unit)
+            index += 1
+        return news
+
+    def _arrived(self, now: int, unit: Unit) -> None:
+        """RFC 8985 section 6.2, step 2: the unit sent last that arrived, unless that may have been its first try."""
+        rtt = now - unit.sent_at
+        if unit.transmissions > 1 and rtt < self.rack_rtt // 2:
+            return
+        if (unit.sent_at, unit.end) > (self.rack_sent_at, self.rack_end):
+            self.rack_sent_at, self.rack_end = unit.sent_at, unit.end
+            self.rack_rtt = rtt
+
+    def widen(self) -> None:
+        """A retransmission was needless (a duplicate SACK came): be more patient with reordering."""
+        self.reordering_seen = True
+        self.reordering_steps = min(self.reordering_steps + 1, REORDERING_STEPS_MAX)
+
+    def find_lost(self, now: int, min_rtt: int, srtt: int, in_recovery: bool) -> tuple[bool, int]:
+        """RACK (section 6.2, steps 4 and 5): mark what was sent long enough before something that arrived.
+
+        Returns whether anything was marked, and when to look again (0: no need).
+        """
+        if self.rack_sent_at < 0:
+            return False, 0
+        if self.reordering_seen or (not in_recovery and self.sacked_units < DUP_THRESH):
+            window = min(self.reordering_steps * min_rtt // 4, srtt)
+        else:
+            window = 0
+        marked, again = False, 0
+        for unit in self.units:
+            if unit.sacked or unit.lost:
+                continue
+            if (unit.sent_at, unit.end) >= (self.rack_sent_at, self.rack_end):
+                if unit.transmissions == 1:
+                    break
+                continue
+            due = unit.sent_at + self.rack_rtt + window
+            if due <= now:
+                self._mark(unit)
+                marked = True
+            else:
+                again = min(again, due) if again else due
+        return marked, again
+
+    def lose_first(self, mss: int) -> bool:
+        """Mark the first segment lost, for a peer without SACK. False: it is marked, or was sent again, already."""
+        if not self.units or self.units[0].lost:
+            return False
+        unit = self.units[0]
+        if unit.end - unit.start > mss:
+            self.split(0, unit.start + mss)
+        self._mark(unit)
+        return True
+
+    def lose_all(self, mss: int) -> None:
+        """The retransmission timer went off: all that is not acknowledged is lost (RFC 6675 section 5.1)."""
+        for unit in self.units:
+            if not unit.sacked and not unit.lost:
+                self._mark(unit)
+        if self.units and self.units[0].end - self.units[0].start > mss:
+            self.split(0, self.units[0].start + mss)
+
+    def forget_sacks(self) -> None:
+        """The peer may have dropped what it had said to hold (RFC 2018 section 8)."""
+        for unit in self.units:
+            if unit.sacked:
+                unit.sacked = False
+                self.in_flight += unit.end - unit.start
+        self.sacked_bytes = self.sacked_units = 0
+
+    def _mark(self, unit: Unit) -> None:
+        size = unit.end - unit.start
+        unit.lost = True
+        self.lost_bytes += size
+        self.in_flight -= size
+
+    def first_lost(self) -> tuple[int, Unit] | None:
+        """Return the first unit that waits to be sent again, and its index."""
+        if not self.lost_bytes:
+            return None
+        for index, unit in enumerate(self.units):
+            if unit.lost:
+                return index, unit
+        return None
