@@ -1,0 +1,232 @@
+"""What a user of the stack holds: flows, listeners, ports for datagrams. Used under the lock of their stack."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from sarab.net.errors import MessageTooLong
+from sarab.proto.tcp.machine import Connection
+from sarab.proto.tcp.values import Event, State
+from sarab.wire.tcp import Segment
+
+if TYPE_CHECKING:
+    from sarab.net.stack import Stack
+
+DATAGRAMS_MAX = 512
+"""Datagrams that wait to be read by one endpoint."""
+HANDSHAKES_MAX = 256
+"""Handshakes a listener keeps at once. A SYN finds the door shut when the backlog is full; who was let in is kept."""
+DATAGRAM_BYTES_MAX = 1 << 20
+DATAGRAM_SIZE_MAX = 65535 - 20 - 8
+
+Address = tuple[bytes, int]
+"""An IP address and a port."""
+
+
+class Endpoint:
+    """Something that events happen to."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.owner: object = None
+        """The user's own: a transport, a socket."""
+        self.closed = False
+
+
+class Flow(Endpoint):
+    """A TCP connection of the stack: the machine, and where it leads."""
+
+    def __init__(self, stack: Stack, machine: Connection, local: Address, remote: Address) -> None:
+        super().__init__(stack)
+        self.machine = machine
+        self.local, self.remote = local, remote
+        self.parent: Listener | None = None
+        self.dirty = False
+        self.due: int | None = None
+        """The deadline under which the stack's heap has this flow."""
+        self.prefix = b""
+        """Ethernet and IP header as they stand in every segment, and the generation of neighbours they were made of."""
+        self.prefix_generation = -1
+
+    @property
+    def key(self) -> tuple[bytes, int, bytes, int]:
+        """How the stack finds it."""
+        return (*self.local, *self.remote)
+
+    def write(self, now: int, data: bytes | bytearray | memoryview) -> int:
+        """Queue data; return how many bytes were taken. When it is not all, WRITABLE follows."""
+        taken = self.machine.write(now, data)
+        self.stack.touch(self)
+        return taken
+
+    def read(self, now: int, limit: int) -> bytes:
+        """Return at most `limit` bytes, b"" when there are none now."""
+        data = self.machine.read(now, limit)
+        self.stack.touch_if_due(now, self)
+        return data
+
+    def read_into(self, now: int, buffer: memoryview) -> int:
+        """Fill `buffer` as far as there is data; return how many bytes."""
+        size = self.machine.read_into(now, buffer)
+        self.stack.touch_if_due(now, self)
+        return size
+
+    def shutdown_write(self, now: int) -> None:
+        """Send a FIN behind what was written."""
+        self.machine.shutdown_write(now)
+        self.stack.touch(self)
+
+    def close(self, now: int) -> None:
+        """Nobody reads or writes any more; what was written is still delivered."""
+        self.closed = True
+        self.owner = None
+        self.machine.close(now)
+        self.stack.touch(self)
+
+    def abort(self, now: int) -> None:
+        """Reset the connection."""
+        self.closed = True
+        self.owner = None
+        self.machine.abort(now)
+        self.stack.touch(self)
+
+    @property
+    def readable(self) -> int:
+        """Bytes to read."""
+        return self.machine.readable
+
+    @property
+    def writable(self) -> int:
+        """Bytes that write() would take."""
+        return self.machine.writable
+
+    @property
+    def eof(self) -> bool:
+        """The peer has sent its FIN and everything before it can be read."""
+        return self.machine.eof
+
+    @property
+    def error(self) -> Event:
+        """Why it ended."""
+        return self.machine.error
+
+    @property
+    def established(self) -> bool:
+        """The handshake is over, and so is not the connection."""
+        return self.machine.state.value >= State.ESTABLISHED.value
+
+    def statistics(self) -> dict[str, int]:
+        """Return the machine's counters."""
+        return self.machine.statistics()
+
+
+class Listener(Endpoint):
+    """A TCP port that takes connections. `local[0]` is b"" for every address of both families."""
+
+    def __init__(self, stack: Stack, local: Address, backlog: int) -> None:
+        super().__init__(stack)
+        self.local = local
+        self.backlog = max(backlog, 1)
+        self.half_open = 0
+        """Connections in SYN_RECEIVED."""
+        self._ready: deque[Flow] = deque()
+        self.refused = 0
+        """Connections turned away because nobody accepted the others."""
+
+    def accept(self) -> Flow | None:
+        """Return a connection that was made, or None."""
+        while self._ready:
+            flow = self._ready.popleft()
+            flow.parent = None
+            if flow.machine.state is not State.CLOSED or flow.machine.readable:
+                return flow
+        return None
+
+    @property
+    def waiting(self) -> int:
+        """Connections to accept()."""
+        return len(self._ready)
+
+    def made(self, flow: Flow) -> bool:
+        """A handshake is complete. False: the backlog is full."""
+        if len(self._ready) >= self.backlog + HANDSHAKES_MAX:
+            self.refused += 1
+            return False
+        self._ready.append(flow)
+        return True
+
+    def close(self, now: int) -> None:
+        """Take no more connections; those that nobody accepted are reset."""
+        if self.closed:
+            return
+        self.closed = True
+        self.owner = None
+        self.stack.forget_listener(self)
+        while self._ready:
+            self._ready.popleft().abort(now)
+
+
+class Datagrams(Endpoint):
+    """A UDP port."""
+
+    def __init__(self, stack: Stack, local: Address) -> None:
+        super().__init__(stack)
+        self.local = local
+        self.remote: Address | None = None
+        self._queue: deque[tuple[bytes, bytes, int]] = deque()
+        self._queued = 0
+        self.dropped = 0
+        """Datagrams lost because nobody read the others."""
+        self.error = Event.NONE
+
+    def connect(self, address: bytes, port: int) -> None:
+        """From now on only this peer is heard."""
+        self.remote = (address, port)
+
+    def send_to(self, now: int, data: bytes | bytearray | memoryview, address: bytes, port: int) -> None:
+        """Send a datagram. Raises MessageTooLong, NetworkUnreachable."""
+        if len(data) > DATAGRAM_SIZE_MAX:
+            raise MessageTooLong(f"a datagram of {len(data)} bytes does not fit into a packet: {DATAGRAM_SIZE_MAX} do")
+        self.stack.send_datagram(now, self, data, address, port)
+
+    def receive_from(self) -> tuple[bytes, bytes, int] | None:
+        """Return a datagram with its sender's address and port, or None."""
+        if not self._queue:
+            return None
+        datagram = self._queue.popleft()
+        self._queued -= len(datagram[0])
+        return datagram
+
+    @property
+    def waiting(self) -> int:
+        """Datagrams to receive_from()."""
+        return len(self._queue)
+
+    def deliver(self, data: bytes, address: bytes, port: int) -> bool:
+        """Queue what came. False: it was dropped, or is not from the peer."""
+        if self.remote is not None and self.remote != (address, port):
+            return False
+        if len(self._queue) >= DATAGRAMS_MAX or self._queued + len(data) > DATAGRAM_BYTES_MAX:
+            self.dropped += 1
+            return False
+        self._queue.append((data, address, port))
+        self._queued += len(data)
+        return True
+
+    def close(self, now: int) -> None:
+        """Give the port back."""
+        if not self.closed:
+            self.closed = True
+            self.owner = None
+            self.stack.forget_datagrams(self)
+
+
+class Arrived(NamedTuple):
+    """A TCP segment on its way to a connection."""
+
+    source: bytes
+    destination: bytes
+    segment: Segment
+    ce: bool
+    gso_size: int

@@ -1,0 +1,577 @@
+"""One stack: interfaces below, endpoints above, and the time from outside.
+
+    stack = Stack(os.urandom)
+    card = stack.add_interface("eth0", mac, 1500, offloads, Configuration(((address, 24),), (gateway,)))
+    stack.receive(now, card, frames)
+    for interface, outgoing in stack.poll(now): ...
+    for endpoint, events in stack.take_ready(): ...
+
+Not thread-safe: whoever drives it holds `stack.lock`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from sarab.device.network import Incoming, Offload, Outgoing
+from sarab.net import tcp
+from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener
+from sarab.net.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable, PortsExhausted
+from sarab.net.interface import Configuration, Interface
+from sarab.net.reassembly import Reassembly
+from sarab.proto.tcp.values import Event, Settings
+from sarab.wire import arp, ethernet, icmpv4, ipv4, udp
+from sarab.wire import tcp as wire_tcp
+from sarab.wire.address import ANY4, BROADCAST4, LOOPBACK4, is_loopback, is_multicast, multicast_mac
+from sarab.wire.checksum import checksum, partial, pseudo_header, verified
+from sarab.wire.errors import Malformed
+from sarab.wire.tcp import Segment
+
+SECOND = 1_000_000_000
+COMPLAINTS_PER_SECOND = 100
+"""ICMP errors and resets sent: enough for tools, useless for amplification (RFC 1812 section 4.3.2.8; Linux: 1000)."""
+LOOPBACK_MTU = 65535
+LOOPBACK_QUEUE_MAX = 4096
+LOOPBACK_ROUNDS_MAX = 64
+"""How often poll() goes round for what loops back, before it lets others in."""
+QUOTED_MAX = 28 + 520
+"""Bytes of a packet quoted in an error (RFC 1812 section 4.3.2.3: as much as makes 576)."""
+MTU_MIN = 68
+PMTU_ENTRIES_MAX = 1024
+PMTU_LIFETIME = 600 * SECOND
+"""RFC 1191 section 6.3: ten minutes, then the path may have grown."""
+
+
+class Stack:
+    """The network of one image."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self.lock = threading.RLock()
+        self._random = random
+        self.interfaces: list[Interface] = []
+        self.tcp = tcp.Tcp(self, random(32))
+        self.udp: dict[int, list[Datagrams]] = {}
+        self._reassembly = Reassembly()
+        self._ready: dict[Endpoint, Event] = {}
+        self._loopback: list[bytes] = []
+        self._identification = int.from_bytes(random(2), "big")
+        self._path_mtus: dict[bytes, tuple[int, int]] = {}
+        self._complaint_second = self._complaints = 0
+        self.counters = dict.fromkeys(
+            (
+                "frames_in", "malformed", "not_for_us", "no_protocol", "bad_checksum", "fragments_in", "reassembled",
+                "datagrams_in", "datagrams_out", "no_port", "datagrams_dropped", "echoes", "complaints_suppressed",
+                "no_route", "loopback_dropped", "icmp_errors_in", "arp_in", "address_conflicts",
+            ),
+            0,
+        )  # fmt: skip
+
+    # ---- interfaces ----------------------------------------------------------------------------------------------
+
+    def add_interface(
+        self,
+        name: str,
+        mac: bytes,
+        mtu: int,
+        offloads: Offload = Offload.NONE,
+        configuration: Configuration | None = None,
+    ) -> Interface:
+        """Return a new interface for a card."""
+        interface = Interface(name, mac, mtu, offloads, configuration or Configuration())
+        self.interfaces.append(interface)
+        return interface
+
+    def _route(self, destination: bytes) -> tuple[Interface, bytes]:
+        """Return through which card, and to whom on its link. Raises NetworkUnreachable."""
+        for interface in self.interfaces:
+            hop = interface.next_hop(destination)
+            if hop is not None:
+                return interface, hop
+        if self.interfaces and (destination == BROADCAST4 or is_multicast(destination)):
+            return self.interfaces[0], destination
+        self.counters["no_route"] += 1
+        raise NetworkUnreachable("no interface leads to this address")
+
+    def is_local(self, address: bytes) -> bool:
+        """Say whether packets for `address` stay here."""
+        return is_loopback(address) or any(interface.has(address) for interface in self.interfaces)
+
+    def source_for(self, destination: bytes) -> bytes:
+        """Return the address of ours that `destination` will see. Raises NetworkUnreachable."""
+        if is_loopback(destination):
+            return LOOPBACK4
+        if self.is_local(destination):
+            return destination
+        interface, _ = self._route(destination)
+        source = interface.source_for(destination)
+        if source is None:
+            raise NetworkUnreachable("the interface towards this address has no address itself")
+        return source
+
+    def path_mtu(self, destination: bytes, now: int) -> int:
+        """Return the largest packet for `destination` as far as is known."""
+        if self.is_local(destination):
+            return LOOPBACK_MTU
+        known = self._path_mtus.get(destination)
+        try:
+            mtu = self._route(destination)[0].mtu
+        except NetworkUnreachable:
+            return MTU_MIN
+        if known is not None and known[1] > now:
+            return min(known[0], mtu)
+        return mtu
+
+    def settings_for(self, local: bytes, remote: bytes) -> Settings:
+        """Return the settings of a connection between two addresses."""
+        if self.is_local(remote):
+            return self.tcp.settings._replace(mss=LOOPBACK_MTU - 40, gso=False)
+        interface, _ = self._route(remote)
+        return self.tcp.settings._replace(mss=interface.mtu - 40, gso=bool(interface.offloads & Offload.TSO4))
+
+    # ---- users ---------------------------------------------------------------------------------------------------
+
+    def tcp_listen(self, now: int, address: bytes, port: int, *, backlog: int = 128) -> Listener:
+        """Return a listener on a port, 0 for any free one; `address` b"" or zeros: every one. Raises NetworkError."""
+        self._check_local(address)
+        return self.tcp.listen((b"" if not any(address) else address, port), backlog)
+
+    def tcp_connect(
+        self,
+        now: int,
+        address: bytes,
+        port: int,
+        *,
+        local: bytes = b"",
+        local_port: int = 0,
+        settings: Settings | None = None,
+    ) -> Flow:
+        """Return a flow that is being established; ESTABLISHED, or CLOSED with why, follows. Raises NetworkError."""
+        if not any(address):
+            address = LOOPBACK4
+        if not any(local):
+            local = self.source_for(address)
+        self._check_local(local)
+        base = self.settings_for(local, address)
+        if settings is not None:
+            base = settings._replace(mss=min(settings.mss, base.mss), gso=base.gso)
+        return self.tcp.connect(now, (local, local_port), (address, port), base)
+
+    def udp_open(self, now: int, address: bytes, port: int, *, reuse_address: bool = False) -> Datagrams:
+        """Return a port for datagrams, 0 for any free one. Raises NetworkError."""
+        self._check_local(address)
+        address = b"" if not any(address) else address
+        if port == 0:
+            port = self._free_udp_port()
+        elif not reuse_address:
+            for other in self.udp.get(port, ()):
+                if not address or not other.local[0] or other.local[0] == address:
+                    raise AddressInUse(f"UDP port {port} is in use")
+        endpoint = Datagrams(self, (address, port))
+        self.udp.setdefault(port, []).append(endpoint)
+        return endpoint
+
+    def _free_udp_port(self) -> int:
+        count = tcp.EPHEMERAL_LAST - tcp.EPHEMERAL_FIRST + 1
+        start = int.from_bytes(self._random(4), "big")
+        for step in range(count):
+            port = tcp.EPHEMERAL_FIRST + (start + step) % count
+            if port not in self.udp:
+                return port
+        raise PortsExhausted("every UDP port is in use")
+
+    def _check_local(self, address: bytes) -> None:
+        if any(address) and not self.is_local(address):
+            raise AddressNotAvailable("no interface has this address")
+
+    def forget_listener(self, listener: Listener) -> None:
+        """For Listener.close()."""
+        self.tcp.forget_listener(listener)
+
+    def forget_datagrams(self, endpoint: Datagrams) -> None:
+        """For Datagrams.close()."""
+        port = endpoint.local[1]
+        others = [other for other in self.udp.get(port, ()) if other is not endpoint]
+        if others:
+            self.udp[port] = others
+        else:
+            self.udp.pop(port, None)
+
+    def touch(self, flow: Flow) -> None:
+        """The flow may have something to send."""
+        self.tcp.touch(flow)
+
+    def touch_if_due(self, now: int, flow: Flow) -> None:
+        """The flow was read from: it may want to tell of its window."""
+        deadline = flow.machine.deadline()
+        if deadline is not None and deadline <= now:
+            self.tcp.touch(flow)
+
+    def ready(self, endpoint: Endpoint, events: Event) -> None:
+        """Something happened to an endpoint."""
+        self._ready[endpoint] = self._ready.get(endpoint, Event.NONE) | events
+
+    def take_ready(self) -> list[tuple[Endpoint, Event]]:
+        """Return what has happened since the last call, each endpoint once."""
+        if not self._ready:
+            return []
+        found = list(self._ready.items())
+        self._ready.clear()
+        return found
+
+    def statistics(self) -> dict[str, int]:
+        """Return every counter."""
+        found = dict(self.counters)
+        found.update({f"tcp_{name}": value for name, value in self.tcp.counters.items()})
+        found["tcp_flows"] = len(self.tcp.flows)
+        found["reassembly_timed_out"] = self._reassembly.timed_out
+        found["reassembly_overlapping"] = self._reassembly.overlapping
+        found["reassembly_dropped"] = self._reassembly.dropped
+        for interface in self.interfaces:
+            for name in ("packets_in", "packets_out", "bytes_in", "bytes_out", "dropped"):
+                found[f"{interface.name}_{name}"] = getattr(interface, name)
+            found[f"{interface.name}_neighbours_dropped"] = interface.neighbours.dropped
+        return found
+
+    # ---- time ----------------------------------------------------------------------------------------------------
+
+    def poll(self, now: int) -> list[tuple[Interface, list[Outgoing]]]:
+        """Do what is due; return the frames to send. What loops back is delivered here."""
+        for _ in range(LOOPBACK_ROUNDS_MAX):
+            self.tcp.poll(now)
+            if not self._loopback:
+                break
+            packets, self._loopback = self._loopback, []
+            for packet in packets:
+                self._ipv4(now, None, packet, True, 0)
+        self._reassembly.poll(now)
+        out = []
+        for interface in self.interfaces:
+            for question in interface.neighbours.poll(now):
+                self._ask(interface, question.address, question.mac)
+            interface.neighbours.failed.clear()
+            if interface.outgoing:
+                out.append((interface, interface.outgoing))
+                interface.outgoing = []
+        return out
+
+    def deadline(self) -> int | None:
+        """Return when poll() must be called; 0: at once."""
+        if self._loopback:
+            return 0
+        times = [self.tcp.deadline(), self._reassembly.deadline()]
+        times += [interface.neighbours.deadline() for interface in self.interfaces]
+        return min((time for time in times if time is not None), default=None)
+
+    # ---- frames that come ----------------------------------------------------------------------------------------
+
+    def receive(self, now: int, interface: Interface, frames: Iterable[Incoming]) -> None:
+        """Take frames that a card received."""
+        counters = self.counters
+        for data, was_verified, gso_size in frames:
+            counters["frames_in"] += 1
+            interface.packets_in += 1
+            interface.bytes_in += len(data)
+            try:
+                kind = data[12:14]
+                if kind == b"\x08\x00":
+                    if data[0] & 1 or data[:6] == interface.mac:
+                        self._ipv4(now, interface, memoryview(data)[14:], was_verified, gso_size)
+                    else:
+                        counters["not_for_us"] += 1
+                elif kind == b"\x08\x06":
+                    self._arp(now, interface, arp.parse(memoryview(data)[14:]))
+                else:
+                    counters["no_protocol"] += 1
+            except Malformed:
+                counters["malformed"] += 1
+
+    def _ipv4(
+        self, now: int, interface: Interface | None, packet: bytes | memoryview, was_verified: bool, gso_size: int
+    ) -> None:
+        header = ipv4.parse(packet)
+        destination = header.destination
+        if interface is not None:
+            if not interface.hears(destination) or is_loopback(header.source) or is_loopback(destination):
+                self.counters["not_for_us"] += 1
+                return
+            if is_multicast(header.source) or interface.has(header.source) or interface.is_broadcast(header.source):
+                self.counters["not_for_us"] += 1
+                return
+        payload = packet[header.size : header.total_length]
+        if header.fragment_offset or header.flags & ipv4.MORE_FRAGMENTS:
+            self.counters["fragments_in"] += 1
+            key = (header.source, destination, header.protocol, header.identification)
+            more = bool(header.flags & ipv4.MORE_FRAGMENTS)
+            whole = self._reassembly.add(now, key, header.fragment_offset, more, bytes(payload))
+            if whole is None:
+                return
+            self.counters["reassembled"] += 1
+            payload, was_verified, gso_size = whole, False, 0
+        protocol = header.protocol
+        if protocol == ipv4.TCP:
+            self._tcp(now, interface, header, payload, was_verified, gso_size)
+        elif protocol == ipv4.UDP:
+            self._udp(now, interface, header, payload, was_verified)
+        elif protocol == ipv4.ICMP:
+            self._icmp(now, interface, header, payload)
+        else:
+            self.counters["no_protocol"] += 1
+            self._complain(now, interface, header, payload, icmpv4.UNREACHABLE, icmpv4.PROTOCOL)
+
+    def _tcp(
+        self,
+        now: int,
+        interface: Interface | None,
+        header: ipv4.Header,
+        payload: bytes | memoryview,
+        was_verified: bool,
+        gso_size: int,
+    ) -> None:
+        source, destination = header.source, header.destination
+        if not was_verified and not verified(payload, pseudo_header(source, destination, ipv4.TCP, len(payload))):
+            self.tcp.counters["bad_checksum"] += 1
+            return
+        if interface is not None and interface.is_broadcast(destination):
+            self.counters["not_for_us"] += 1
+            return
+        segment = wire_tcp.parse(payload)
+        self.tcp.arrived(now, Arrived(source, destination, segment, header.ecn == ipv4.CE, gso_size))
+
+    def _udp(
+        self,
+        now: int,
+        interface: Interface | None,
+        header: ipv4.Header,
+        payload: bytes | memoryview,
+        was_verified: bool,
+    ) -> None:
+        datagram = udp.parse(payload)
+        source, destination = header.source, header.destination
+        body = payload[: datagram.length]
+        if (
+            datagram.checksum
+            and not was_verified
+            and not verified(body, pseudo_header(source, destination, ipv4.UDP, datagram.length))
+        ):
+            self.counters["bad_checksum"] += 1
+            return
+        self.counters["datagrams_in"] += 1
+        to_many = interface is not None and not interface.has(destination)
+        found = False
+        for endpoint in list(self.udp.get(datagram.dst_port, ())):
+            local = endpoint.local[0]
+            if local and local != destination and not to_many:
+                continue
+            if endpoint.remote is not None and endpoint.remote != (source, datagram.src_port):
+                continue
+            found = True
+            if endpoint.deliver(bytes(body[udp.HEADER_SIZE :]), source, datagram.src_port):
+                self.ready(endpoint, Event.READABLE)
+            else:
+                self.counters["datagrams_dropped"] += 1
+            if not to_many:
+                break
+        if not found:
+            self.counters["no_port"] += 1
+            self._complain(now, interface, header, payload, icmpv4.UNREACHABLE, icmpv4.PORT)
+
+    # ---- ICMP ----------------------------------------------------------------------------------------------------
+
+    def may_complain(self, now: int) -> bool:
+        """Say whether one more error or reset may leave in this second, and count it."""
+        second = now // SECOND
+        if second != self._complaint_second:
+            self._complaint_second, self._complaints = second, 0
+        if self._complaints >= COMPLAINTS_PER_SECOND:
+            self.counters["complaints_suppressed"] += 1
+            return False
+        self._complaints += 1
+        return True
+
+    def _complain(
+        self,
+        now: int,
+        interface: Interface | None,
+        header: ipv4.Header,
+        payload: bytes | memoryview,
+        kind: int,
+        code: int,
+    ) -> None:
+        """Send an error about a packet, unless RFC 1122 section 3.2.2 forbids it."""
+        if interface is not None and not interface.has(header.destination):
+            return
+        if not any(header.source) or not self.may_complain(now):
+            return
+        quoted = ipv4.emit(header) + bytes(payload[: QUOTED_MAX - header.size])
+        message = icmpv4.emit(icmpv4.Message(kind, code, 0, 0, quoted))
+        self._send(now, header.destination, header.source, ipv4.ICMP, message)
+
+    def _icmp(self, now: int, interface: Interface | None, header: ipv4.Header, payload: bytes | memoryview) -> None:
+        message = icmpv4.parse(payload)
+        if message.type == icmpv4.ECHO:
+            if interface is not None and not interface.has(header.destination):
+                return  # RFC 1122 section 3.2.2.6 lets us be silent to a broadcast
+            self.counters["echoes"] += 1
+            answer = message._replace(type=icmpv4.ECHO_REPLY, code=0)
+            self._send(now, header.destination, header.source, ipv4.ICMP, icmpv4.emit(answer))
+        elif message.type in icmpv4.ERRORS:
+            self.counters["icmp_errors_in"] += 1
+            self._icmp_error(now, message)
+
+    def _icmp_error(self, now: int, message: icmpv4.Message) -> None:
+        """Tell whom the quoted packet belongs to. The quotation is cut: its lengths are not those of the packet."""
+        quoted = bytes(message.body)
+        size = (quoted[0] & 15) * 4 if quoted else 0
+        if size < ipv4.HEADER_SIZE or len(quoted) < size + 8 or quoted[0] >> 4 != 4:
+            raise Malformed("an ICMP error that quotes too little")
+        protocol, source, destination = quoted[9], quoted[12:16], quoted[16:20]
+        if not self.is_local(source):
+            return
+        src_port = int.from_bytes(quoted[size : size + 2], "big")
+        dst_port = int.from_bytes(quoted[size + 2 : size + 4], "big")
+        needs_less = message.type == icmpv4.UNREACHABLE and message.code == icmpv4.FRAGMENTATION_NEEDED
+        mtu = 0
+        if needs_less:
+            mtu = max(message.second or 576, MTU_MIN, 552 if message.second < 552 else 0)
+            if mtu >= self.path_mtu(destination, now):
+                return
+        if protocol == ipv4.TCP:
+            seq = int.from_bytes(quoted[size + 4 : size + 8], "big")
+            hard = message.type == icmpv4.UNREACHABLE and message.code in icmpv4.HARD
+            if needs_less and (source, src_port, destination, dst_port) in self.tcp.flows:
+                self._remember_mtu(now, destination, mtu)
+            self.tcp.unreachable(now, (source, src_port), (destination, dst_port), seq, hard, mtu - 40 if mtu else 0)
+        elif protocol == ipv4.UDP:
+            for endpoint in self.udp.get(src_port, ()):
+                if needs_less:
+                    self._remember_mtu(now, destination, mtu)
+                elif endpoint.remote == (destination, dst_port) and message.type == icmpv4.UNREACHABLE:
+                    endpoint.error = Event.REFUSED if message.code == icmpv4.PORT else Event.UNREACHABLE
+                    self.ready(endpoint, endpoint.error)
+
+    def _remember_mtu(self, now: int, destination: bytes, mtu: int) -> None:
+        if len(self._path_mtus) >= PMTU_ENTRIES_MAX:
+            self._path_mtus.pop(next(iter(self._path_mtus)))
+        self._path_mtus[destination] = (mtu, now + PMTU_LIFETIME)
+
+    # ---- ARP -----------------------------------------------------------------------------------------------------
+
+    def _arp(self, now: int, interface: Interface, packet: arp.Packet) -> None:
+        self.counters["arp_in"] += 1
+        if packet.sha == interface.mac or packet.sha[0] & 1:
+            return
+        if interface.has(packet.spa):
+            self.counters["address_conflicts"] += 1
+            return
+        for_us = interface.has(packet.tpa)
+        if any(packet.spa):
+            for frame in interface.neighbours.confirmed(now, packet.spa, packet.sha, asked=for_us):
+                interface.queue(frame)
+        if for_us and packet.op == arp.REQUEST:
+            header = ethernet.emit(ethernet.Header(packet.sha, interface.mac, ethernet.ARP))
+            answer = arp.Packet(arp.REPLY, interface.mac, packet.tpa, packet.sha, packet.spa)
+            interface.queue(Outgoing(header + arp.emit(answer)))
+
+    def _ask(self, interface: Interface, address: bytes, mac: bytes | None) -> None:
+        source = interface.source_for(address) or ANY4
+        header = ethernet.emit(ethernet.Header(mac or ethernet.BROADCAST, interface.mac, ethernet.ARP))
+        interface.queue(Outgoing(header + arp.emit(arp.Packet(arp.REQUEST, interface.mac, source, bytes(6), address))))
+
+    # ---- packets that go -----------------------------------------------------------------------------------------
+
+    def _link(self, now: int, interface: Interface, hop: bytes) -> bytes | None:
+        """Return the Ethernet header towards a neighbour; None: it must be asked for first."""
+        if is_multicast(hop):
+            mac: bytes | None = multicast_mac(hop)
+        elif interface.is_broadcast(hop):
+            mac = ethernet.BROADCAST
+        else:
+            mac = interface.neighbours.lookup(now, hop)
+        return None if mac is None else mac + interface.mac + b"\x08\x00"
+
+    def _send(
+        self, now: int, source: bytes, destination: bytes, protocol: int, payload: bytes, *, may_fragment: bool = True
+    ) -> None:
+        """Send a packet, in fragments where it is too long. Raises NetworkUnreachable only for what a user sends."""
+        if self.is_local(destination):
+            header = ipv4.Header(source, destination, protocol, ipv4.HEADER_SIZE + len(payload))
+            self._loop(ipv4.emit(header) + payload)
+            return
+        try:
+            interface, hop = self._route(destination)
+        except NetworkUnreachable:
+            if protocol == ipv4.UDP:
+                raise
+            return
+        mtu = self.path_mtu(destination, now)
+        link = self._link(now, interface, hop)
+        total = ipv4.HEADER_SIZE + len(payload)
+        if total <= mtu:
+            pieces = [(ipv4.Header(source, destination, protocol, total), payload)]
+        else:
+            self._identification = (self._identification + 1) & 0xFFFF
+            step = (mtu - ipv4.HEADER_SIZE) // 8 * 8
+            pieces = []
+            for at in range(0, len(payload), step):
+                piece = payload[at : at + step]
+                flags = ipv4.MORE_FRAGMENTS if at + step < len(payload) else 0
+                size = ipv4.HEADER_SIZE + len(piece)
+                pieces.append(
+                    (ipv4.Header(source, destination, protocol, size, self._identification, flags, at), piece)
+                )
+        for header, piece in pieces:
+            if link is None:
+                frame = Outgoing(bytes(6) + interface.mac + b"\x08\x00" + ipv4.emit(header), piece)
+                interface.neighbours.enqueue(now, hop, frame)
+            else:
+                interface.queue(Outgoing(link + ipv4.emit(header), piece))
+
+    def _loop(self, packet: bytes) -> None:
+        if len(self._loopback) >= LOOPBACK_QUEUE_MAX:
+            self.counters["loopback_dropped"] += 1
+            return
+        self._loopback.append(packet)
+
+    def send_datagram(
+        self, now: int, endpoint: Datagrams, data: bytes | bytearray | memoryview, address: bytes, port: int
+    ) -> None:
+        """For Datagrams.send_to()."""
+        source = endpoint.local[0] or self.source_for(address)
+        length = udp.HEADER_SIZE + len(data)
+        bare = udp.emit(udp.Header(endpoint.local[1], port, length))
+        whole = checksum(bare, pseudo_header(source, address, ipv4.UDP, length) + partial(data))
+        self.counters["datagrams_out"] += 1
+        self._send(now, source, address, ipv4.UDP, bare[:6] + (whole or 65535).to_bytes(2, "big") + bytes(data))
+
+    def send_segment(self, now: int, source: bytes, destination: bytes, segment: Segment) -> None:
+        """Send a segment that belongs to no flow: a reset, a cookie."""
+        header = tcp.whole_checksum(wire_tcp.emit(segment), segment.payload, source, destination)
+        self._send(now, source, destination, ipv4.TCP, header + bytes(segment.payload))
+
+    def send_segments(self, now: int, flow: Flow, segments: list[Segment]) -> None:
+        """Send segments of a flow, by a header made once."""
+        source, destination = flow.local[0], flow.remote[0]
+        if self.is_local(destination):
+            for segment in segments:
+                header = wire_tcp.emit(segment)
+                total = ipv4.HEADER_SIZE + len(header) + len(segment.payload)
+                # Checksums are skipped on the way in: the packet was on no wire.
+                packet = ipv4.emit(ipv4.Header(source, destination, ipv4.TCP, total)) + header + segment.payload
+                self._loop(packet)
+            return
+        try:
+            interface, hop = self._route(destination)
+        except NetworkUnreachable:
+            return
+        link = self._link(now, interface, hop)
+        ecn = 0
+        header = ipv4.emit(ipv4.Header(source, destination, ipv4.TCP, 0, ecn=ecn))
+        prefix = (link or bytes(6) + interface.mac + b"\x08\x00") + header[:10] + b"\0\0" + header[12:]
+        sums = partial(prefix[14:]), pseudo_header(source, destination, ipv4.TCP, 0)
+        mss = flow.machine.snd_mss
+        for frame in tcp.frames((prefix, *sums), segments, interface.offloads, mss):
+            if link is None:
+                interface.neighbours.enqueue(now, hop, frame)
+            else:
+                interface.queue(frame)

@@ -1,0 +1,361 @@
+"""TCP in the stack: which segment is for which connection, handshakes, and frames for what the machines send."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from sarab.device.network import Gso, Offload, Outgoing
+from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener
+from sarab.net.errors import AddressInUse, PortsExhausted
+from sarab.proto.tcp.isn import Secrets
+from sarab.proto.tcp.machine import Connection
+from sarab.proto.tcp.seq import MASK
+from sarab.proto.tcp.values import MSS_DEFAULT, MSS_MIN, Event, Settings, State
+from sarab.wire import tcp as wire
+from sarab.wire.checksum import checksum, partial, pseudo_header
+from sarab.wire.tcp import ACK, FIN, RST, SYN, Options, Segment
+
+if TYPE_CHECKING:
+    from sarab.net.stack import Stack
+
+EPHEMERAL_FIRST, EPHEMERAL_LAST = 32768, 60999
+"""Linux's net.ipv4.ip_local_port_range."""
+FLOWS_MAX = 65536
+TIME_WAIT_MAX = 16384
+"""The oldest goes early when there are more: a port reused in a minute is better than no memory."""
+POLL_BURST = 64
+
+_SUM = Struct("!H")
+
+
+class Tcp:
+    """Every connection and listener of a stack."""
+
+    def __init__(self, stack: Stack, random: bytes) -> None:
+        self._stack = stack
+        self.secrets = Secrets(random)
+        self.flows: dict[tuple[bytes, int, bytes, int], Flow] = {}
+        self.listeners: dict[int, list[Listener]] = {}
+        self.settings = Settings()
+        self._dirty: list[Flow] = []
+        self._heap: list[tuple[int, int, Flow]] = []
+        self._serial = 0
+        self._time_wait: dict[Flow, None] = {}
+        self.counters = dict.fromkeys(
+            (
+                "segments_in", "segments_out", "malformed", "bad_checksum", "resets_out", "cookies_sent",
+                "cookies_accepted", "cookies_refused", "no_listener", "backlog_full", "flows_refused",
+            ),
+            0,
+        )  # fmt: skip
+
+    # ---- users ---------------------------------------------------------------------------------------------------
+
+    def listen(self, local: Address, backlog: int) -> Listener:
+        """Return a listener. Raises AddressInUse."""
+        address, port = local
+        if port == 0:
+            port = self._free_port(address, b"", 0)
+        for other in self.listeners.get(port, ()):
+            if not address or not other.local[0] or other.local[0] == address:
+                raise AddressInUse(f"TCP port {port} has a listener already")
+        listener = Listener(self._stack, (address, port), backlog)
+        self.listeners.setdefault(port, []).append(listener)
+        return listener
+
+    def forget_listener(self, listener: Listener) -> None:
+        """Take a listener off its port."""
+        port = listener.local[1]
+        others = [other for other in self.listeners.get(port, ()) if other is not listener]
+        if others:
+            self.listeners[port] = others
+        else:
+            self.listeners.pop(port, None)
+
+    def connect(self, now: int, local: Address, remote: Address, settings: Settings) -> Flow:
+        """Return a flow whose SYN leaves at the next poll. Raises AddressInUse, PortsExhausted."""
+        address, port = local
+        if port == 0:
+            port = self._free_port(address, *remote)
+        key = (address, port, *remote)
+        if key in self.flows and not self._reusable(self.flows[key]):
+            raise AddressInUse(f"TCP port {port} is in use towards this peer")
+        machine = Connection.active(now, port, remote[1], self.secrets.isn(now, key), settings)
+        return self._add(Flow(self._stack, machine, (address, port), remote))
+
+    def _reusable(self, flow: Flow) -> bool:
+        """A connection in TIME-WAIT may make room for a new one (RFC 6191)."""
+        if flow.machine.state in (State.TIME_WAIT, State.CLOSED):
+            self._remove(flow)
+            return True
+        return False
+
+    def _free_port(self, address: bytes, remote: bytes, remote_port: int) -> int:
+        count = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1
+        start = self.secrets.port_offset((address, 0, remote, remote_port)) + self._serial
+        self._serial += 1
+        for step in range(count):
+            port = EPHEMERAL_FIRST + (start + step) % count
+            if remote and (address, port, remote, remote_port) not in self.flows and port not in self.listeners:
+                return port
+            if not remote and port not in self.listeners:
+                return port
+        raise PortsExhausted("every TCP port towards this peer is in use")
+
+    def _add(self, flow: Flow) -> Flow:
+        self.flows[flow.key] = flow
+        self.touch(flow)
+        return flow
+
+    def _remove(self, flow: Flow) -> None:
+        if self.flows.get(flow.key) is flow:
+            del self.flows[flow.key]
+        self._time_wait.pop(flow, None)
+        if flow.parent is not None and flow.machine.state is not State.ESTABLISHED:
+            self._handshake_over(flow)
+
+    # ---- segments that come --------------------------------------------------------------------------------------
+
+    def arrived(self, now: int, arrived: Arrived) -> None:
+        """Take a segment whose checksum is good."""
+        self.counters["segments_in"] += 1
+        segment = arrived.segment
+        flow = self.flows.get((arrived.destination, segment.dst_port, arrived.source, segment.src_port))
+        if flow is None:
+            self._for_nobody(now, arrived)
+            return
+        machine = flow.machine
+        if machine.state is State.TIME_WAIT and segment.flags & (SYN | ACK | RST) == SYN:
+            # RFC 6191, RFC 9293 section 3.10.7.4: a new connection of the same peer, clearly behind the old one.
+            if (segment.seq - machine.rx.rcv_nxt) & MASK < 0x80000000:
+                self._remove(flow)
+                self._for_nobody(now, arrived)
+                return
+        events = machine.receive(now, segment, ce=arrived.ce, gso_size=arrived.gso_size)
+        if events:
+            self._happened(now, flow, events)
+        if not flow.dirty:
+            flow.dirty = True
+            self._dirty.append(flow)
+
+    def _happened(self, now: int, flow: Flow, events: Event) -> None:
+        listener = flow.parent
+        if listener is not None and events & Event.ESTABLISHED:
+            self._handshake_over(flow)
+            if listener.closed or not listener.made(flow):
+                self.counters["backlog_full"] += 1
+                flow.parent = None
+                flow.abort(now)
+                return
+            self._stack.ready(listener, Event.READABLE)
+        if events & Event.CLOSED:
+            if flow.machine.state is State.TIME_WAIT:
+                self._time_wait[flow] = None
+                if len(self._time_wait) > TIME_WAIT_MAX:
+                    self._remove(next(iter(self._time_wait)))
+            elif listener is not None:
+                self._handshake_over(flow)
+        self._stack.ready(flow, events)
+
+    def _handshake_over(self, flow: Flow) -> None:
+        if flow.parent is not None and flow.parent.half_open:
+            flow.parent.half_open -= 1
+
+    def _for_nobody(self, now: int, arrived: Arrived) -> None:
+        """No connection: a SYN for a listener, an ACK with a cookie, or a reset (RFC 9293 section 3.10.7.1 and .2)."""
+        segment = arrived.segment
+        if segment.flags & RST:
+            return
+        listener = self._listener(arrived.destination, segment.dst_port)
+        if listener is not None and segment.flags & (SYN | ACK) == SYN and not segment.flags & FIN:
+            self._syn(now, arrived, listener)
+            return
+        if listener is not None and segment.flags & (SYN | ACK) == ACK and self._cookie(now, arrived, listener):
+            return
+        if listener is None:
+            self.counters["no_listener"] += 1
+        self._reset(now, arrived)
+
+    def _listener(self, address: bytes, port: int) -> Listener | None:
+        found = None
+        for listener in self.listeners.get(port, ()):
+            if listener.local[0] == address:
+                return listener
+            if not listener.local[0] or (not any(listener.local[0]) and len(listener.local[0]) == len(address)):
+                found = listener
+        return found
+
+    def _syn(self, now: int, arrived: Arrived, listener: Listener) -> None:
+        if len(self.flows) >= FLOWS_MAX:
+            self.counters["flows_refused"] += 1
+            return
+        segment = arrived.segment
+        local, remote = (arrived.destination, segment.dst_port), (arrived.source, segment.src_port)
+        key = (*local, *remote)
+        settings = self._stack.settings_for(arrived.destination, arrived.source)
+        if listener.half_open >= HANDSHAKES_MAX or listener.waiting >= listener.backlog:
+            if listener.waiting >= listener.backlog:
+                self.counters["backlog_full"] += 1
+                return  # the peer tries again, as with Linux
+            self.counters["cookies_sent"] += 1
+            mss = max(MSS_MIN, min(segment.options.mss or MSS_DEFAULT, settings.mss))
+            isn = self.secrets.cookie(now, key, segment.seq, mss)
+            answer = Segment(
+                local[1], remote[1], isn, (segment.seq + 1) & MASK, SYN | ACK, 65535, Options(settings.mss)
+            )
+            self._stack.send_segment(now, local[0], remote[0], answer)
+            return
+        machine = Connection.passive(now, segment, self.secrets.isn(now, key), settings)
+        flow = Flow(self._stack, machine, local, remote)
+        flow.parent = listener
+        listener.half_open += 1
+        self._add(flow)
+
+    def _cookie(self, now: int, arrived: Arrived, listener: Listener) -> bool:
+        segment = arrived.segment
+        key = (arrived.destination, segment.dst_port, arrived.source, segment.src_port)
+        mss = self.secrets.check_cookie(now, key, (segment.seq - 1) & MASK, (segment.ack - 1) & MASK)
+        if mss is None:
+            self.counters["cookies_refused"] += 1
+            return False
+        if listener.waiting >= listener.backlog or len(self.flows) >= FLOWS_MAX:
+            self.counters["backlog_full"] += 1
+            return True  # the peer sends its data again; there may be room then
+        self.counters["cookies_accepted"] += 1
+        settings = self._stack.settings_for(arrived.destination, arrived.source)
+        machine = Connection.from_cookie(now, segment, Options(mss), settings)
+        flow = Flow(self._stack, machine, key[:2], key[2:])
+        flow.parent = listener
+        listener.half_open += 1
+        self._add(flow)
+        self._happened(now, flow, machine.take_events() | Event.ESTABLISHED)
+        return True
+
+    def _reset(self, now: int, arrived: Arrived) -> None:
+        """RFC 9293 section 3.10.7.1."""
+        segment = arrived.segment
+        if segment.flags & ACK:
+            answer = Segment(segment.dst_port, segment.src_port, segment.ack, 0, RST, 0)
+        else:
+            length = len(segment.payload) + bool(segment.flags & SYN) + bool(segment.flags & FIN)
+            ack = (segment.seq + length) & MASK
+            answer = Segment(segment.dst_port, segment.src_port, 0, ack, RST | ACK, 0)
+        if self._stack.may_complain(now):
+            self.counters["resets_out"] += 1
+            self._stack.send_segment(now, arrived.destination, arrived.source, answer)
+
+    # ---- segments that go ----------------------------------------------------------------------------------------
+
+    def touch(self, flow: Flow) -> None:
+        """The flow may have something to send: ask it at the next poll."""
+        if not flow.dirty:
+            flow.dirty = True
+            self._dirty.append(flow)
+
+    def poll(self, now: int) -> bool:
+        """Ask every flow that was touched or is due; return whether any was."""
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            due, _, flow = heapq.heappop(heap)
+            if flow.due == due:
+                flow.due = None
+                self.touch(flow)
+        if not self._dirty:
+            return False
+        flows, self._dirty = self._dirty, []
+        for flow in flows:
+            flow.dirty = False
+            machine = flow.machine
+            segments = machine.poll(now, POLL_BURST)
+            if segments:
+                self.counters["segments_out"] += len(segments)
+                self._stack.send_segments(now, flow, segments)
+            events = machine.take_events()
+            if events:
+                self._happened(now, flow, events)
+            deadline = machine.deadline()
+            if deadline is None:
+                if machine.state is State.CLOSED:
+                    self._remove(flow)
+            elif deadline <= now:
+                self.touch(flow)
+            elif flow.due is None or deadline < flow.due:
+                # A later deadline is left where it is: the flow is asked once for nothing, and the heap stays small.
+                flow.due = deadline
+                self._serial += 1
+                heapq.heappush(heap, (deadline, self._serial, flow))
+        return True
+
+    def deadline(self) -> int | None:
+        """Return when poll() has something to do; 0: at once."""
+        if self._dirty:
+            return 0
+        heap = self._heap
+        while heap and heap[0][2].due != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def unreachable(self, now: int, local: Address, remote: Address, seq: int, hard: bool, mtu: int) -> None:
+        """An ICMP error quoted a segment of ours; believed only about one that is in flight (RFC 5927 section 4.1)."""
+        flow = self.flows.get((*local, *remote))
+        if flow is None:
+            return
+        machine = flow.machine
+        if (seq - machine.snd_una) & MASK > (machine.snd_nxt - machine.snd_una) & MASK:
+            return
+        if mtu:
+            machine.path_mtu(now, mtu)
+            self.touch(flow)
+        else:
+            machine.icmp_error(now, hard)
+            events = machine.take_events()
+            if events:
+                self._happened(now, flow, events)
+                self.touch(flow)
+
+
+def frames(
+    prefixes: tuple[bytes, int, int], segments: Iterable[Segment], offloads: Offload, mss: int
+) -> list[Outgoing]:
+    """Return the IPv4 frames for segments of one flow.
+
+    `prefixes` is the Ethernet and IP header with length and checksum left zero, and two sums: of that IP header and of
+    the pseudo-header without its length.
+    """
+    prefix, ip_sum, pseudo_sum = prefixes
+    out = []
+    offload = bool(offloads & (Offload.CHECKSUM | Offload.TSO4))
+    for segment in segments:
+        header = wire.emit(segment)
+        payload = segment.payload
+        length = len(header) + len(payload)
+        total = length + 20
+        start = (
+            prefix[:16] + _SUM.pack(total) + prefix[18:24] + _SUM.pack(65535 - (ip_sum + total) % 65535) + prefix[26:]
+        )
+        if offload:
+            partial_sum = _SUM.pack((pseudo_sum + length) % 65535)
+            gso = len(payload) > mss
+            out.append(
+                Outgoing(
+                    start + header[:16] + partial_sum + header[18:],
+                    payload,
+                    34,
+                    16,
+                    Gso.TCPV4 if gso else Gso.NONE,
+                    mss if gso else 0,
+                )
+            )
+        else:
+            whole = checksum(header, pseudo_sum + length + partial(payload))
+            out.append(Outgoing(start + header[:16] + _SUM.pack(whole) + header[18:], payload))
+    return out
+
+
+def whole_checksum(header: bytes, payload: bytes | memoryview, source: bytes, destination: bytes) -> bytes:
+    """Return a TCP header with its checksum in place."""
+    initial = pseudo_header(source, destination, wire.PROTOCOL, len(header) + len(payload)) + partial(payload)
+    return header[:16] + _SUM.pack(checksum(header, initial)) + header[18:]

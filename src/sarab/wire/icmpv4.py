@@ -1,0 +1,56 @@
+"""ICMP for IPv4 (RFC 792; RFC 1191 for the MTU in "fragmentation needed")."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+from sarab.wire.checksum import checksum, verified
+from sarab.wire.errors import Malformed
+
+HEADER_SIZE = 8
+ECHO_REPLY, UNREACHABLE, REDIRECT, ECHO, TIME_EXCEEDED, PARAMETER_PROBLEM = 0, 3, 5, 8, 11, 12
+NET, HOST, PROTOCOL, PORT, FRAGMENTATION_NEEDED, ADMINISTRATIVELY_PROHIBITED = 0, 1, 2, 3, 4, 13
+REASSEMBLY = 1
+HARD = frozenset((NET, HOST, PROTOCOL, PORT))
+"""Codes of UNREACHABLE that end an attempt to connect (RFC 5927; Linux takes them so)."""
+ERRORS = frozenset((UNREACHABLE, REDIRECT, TIME_EXCEEDED, PARAMETER_PROBLEM))
+
+_HEADER = Struct("!BBHHH")
+
+
+class Message(NamedTuple):
+    """A message. `first` and `second` are the two words of the header's rest.
+
+    Echo: identifier and sequence number. Fragmentation needed: unused and the next hop's MTU.
+    """
+
+    type: int
+    code: int
+    first: int = 0
+    second: int = 0
+    body: bytes | memoryview = b""
+    """Echo: the data. An error: the packet that it is about, cut."""
+
+
+def parse(view: bytes | memoryview) -> Message:
+    """Return the message, its checksum verified. Raises Malformed."""
+    if len(view) < HEADER_SIZE:
+        raise Malformed("an ICMP message has 8 bytes at least")
+    if not verified(view):
+        raise Malformed("ICMP's checksum is wrong")
+    kind, code, _, first, second = _HEADER.unpack_from(view)
+    return Message(kind, code, first, second, view[HEADER_SIZE:])
+
+
+def emit(message: Message) -> bytes:
+    """Return the message's bytes with their checksum."""
+    kind, code, first, second, body = message
+    bare = _HEADER.pack(kind, code, 0, first, second) + body
+    return bare[:2] + checksum(bare).to_bytes(2, "big") + bare[4:]
+
+
+def line(message: Message) -> str:
+    """Return one line for a person."""
+    names = {ECHO: "echo request", ECHO_REPLY: "echo reply", UNREACHABLE: "unreachable", TIME_EXCEEDED: "time exceeded"}
+    return f"icmp {names.get(message.type, str(message.type))} code {message.code}"

@@ -1,0 +1,327 @@
+"""Whole stacks on a link of virtual time: ARP, IPv4, ICMP, UDP, TCP and loopback."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from sarab.device.network import Offload
+from sarab.net.endpoints import Flow, Listener
+from sarab.net.errors import AddressInUse, AddressNotAvailable, MessageTooLong, NetworkUnreachable
+from sarab.proto.tcp.values import Event, State
+from sarab.testing.network import Host, VirtualLink
+from sarab.testing.wire import Weather
+from sarab.wire import arp, ethernet, icmpv4, ipv4
+from sarab.wire import tcp as wire_tcp
+from sarab.wire.address import LOOPBACK4, parse
+from sarab.wire.checksum import pseudo_header, verified
+from sarab.wire.tcp import ACK, RST, SYN, Segment
+
+TSO = Offload.CHECKSUM | Offload.TSO4
+
+
+def pair(offloads: Offload = Offload.NONE) -> tuple[VirtualLink, Host, Host]:
+    link = VirtualLink()
+    return link, link.host("10.0.0.1/24", offloads=offloads), link.host("10.0.0.2/24", offloads=offloads)
+
+
+def connect(link: VirtualLink, a: Host, b: Host, port: int = 80) -> tuple[Flow, Flow, Listener]:
+    listener = b.stack.tcp_listen(link.now, b"", port)
+    flow = a.stack.tcp_connect(link.now, b.address, port)
+    link.run(until=lambda: listener.waiting > 0)
+    accepted = listener.accept()
+    assert accepted is not None
+    return flow, accepted, listener
+
+
+def transfer(link: VirtualLink, sender: Flow, receiver: Flow, data: bytes, seconds: float = 600) -> bytes:
+    """Send all of `data` and the end behind it; return what the other side read until its end."""
+    got = bytearray()
+    at = 0
+
+    def step() -> bool:
+        nonlocal at
+        if at < len(data):
+            at += sender.write(link.now, data[at : at + 100_000])
+            if at == len(data):
+                sender.shutdown_write(link.now)
+        got.extend(receiver.read(link.now, 1 << 20))
+        return receiver.eof and not receiver.readable
+
+    link.run(seconds, until=step)
+    return bytes(got)
+
+
+def test_ping() -> None:
+    link, a, b = pair()
+    message = icmpv4.emit(icmpv4.Message(icmpv4.ECHO, 0, 7, 1, b"payload"))
+    a.stack._send(link.now, a.address, b.address, ipv4.ICMP, message)
+    link.run()
+    replies = [frame for frame in link.seen if frame[12:14] == b"\x08\x00" and frame[34] == icmpv4.ECHO_REPLY]
+    assert len(replies) == 1
+    assert icmpv4.parse(replies[0][34:]) == icmpv4.Message(icmpv4.ECHO_REPLY, 0, 7, 1, b"payload")
+
+
+def test_datagrams_both_ways_with_one_question_for_the_address() -> None:
+    link, a, b = pair()
+    server = b.stack.udp_open(link.now, b"", 53)
+    client = a.stack.udp_open(link.now, b"", 0)
+    client.send_to(link.now, b"question", b.address, 53)
+    link.run()
+    datagram = server.receive_from()
+    assert datagram == (b"question", a.address, client.local[1])
+    server.send_to(link.now, b"answer", *datagram[1:])
+    link.run()
+    assert client.receive_from() == (b"answer", b.address, 53)
+    assert a.events[client] & Event.READABLE
+    assert sum(frame[12:14] == b"\x08\x06" for frame in link.seen) == 2
+
+
+def test_a_large_datagram_goes_in_fragments() -> None:
+    link, a, b = pair()
+    server = b.stack.udp_open(link.now, b"", 53)
+    data = os.urandom(20_000)
+    a.stack.udp_open(link.now, b"", 0).send_to(link.now, data, b.address, 53)
+    link.run()
+    datagram = server.receive_from()
+    assert datagram is not None and datagram[0] == data
+    assert b.stack.counters["reassembled"] == 1
+
+
+def test_a_datagram_for_nobody_is_answered_and_a_connected_sender_hears_of_it() -> None:
+    link, a, b = pair()
+    client = a.stack.udp_open(link.now, b"", 0)
+    client.connect(b.address, 99)
+    client.send_to(link.now, b"x", b.address, 99)
+    link.run()
+    assert a.events[client] & Event.REFUSED
+
+
+def test_complaints_are_limited() -> None:
+    link, a, b = pair()
+    client = a.stack.udp_open(link.now, b"", 0)
+    for _ in range(10):
+        client.send_to(link.now, b"x", b.address, 99)
+    link.run(0.01)
+    for _ in range(1000):
+        client.send_to(link.now, b"x", b.address, 99)
+    link.run(0.01)
+    assert b.stack.counters["complaints_suppressed"] >= 900
+
+
+@pytest.mark.parametrize("offloads", [Offload.NONE, Offload.CHECKSUM, TSO], ids=["software", "checksum", "tso"])
+def test_tcp_carries_a_megabyte_each_way(offloads: Offload) -> None:
+    link, a, b = pair(offloads=offloads)
+    flow, accepted, _ = connect(link, a, b)
+    there, back = os.urandom(1_000_000), os.urandom(1_000_000)
+    assert transfer(link, flow, accepted, there) == there
+    assert transfer(link, accepted, flow, back) == back
+    flow.close(link.now)
+    accepted.close(link.now)
+    link.run(61)
+    assert not a.stack.tcp.flows
+    assert not b.stack.tcp.flows
+
+
+def test_checksums_in_software_are_right_on_the_wire() -> None:
+    link, a, b = pair()
+    flow, accepted, _ = connect(link, a, b)
+    transfer(link, flow, accepted, os.urandom(5001))
+    segments = [frame for frame in link.seen if frame[12:14] == b"\x08\x00"]
+    for frame in segments:
+        header = ipv4.parse(frame[14:])
+        payload = frame[34 : 14 + header.total_length]
+        assert verified(payload, pseudo_header(header.source, header.destination, ipv4.TCP, len(payload)))
+    assert len(segments) > 6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tcp_over_a_bad_link_loses_nothing(seed: int) -> None:
+    weather = Weather(delay=1_000_000, jitter=3_000_000, loss=0.05, duplicate=0.02, corrupt=0.02)
+    link = VirtualLink(seed, weather)
+    a, b = link.host("10.0.0.1/24"), link.host("10.0.0.2/24")
+    listener = b.stack.tcp_listen(link.now, b"", 80)
+    flow = a.stack.tcp_connect(link.now, b.address, 80)
+    link.run(120, until=lambda: listener.waiting > 0)
+    accepted = listener.accept()
+    assert accepted is not None
+    data = os.urandom(300_000)
+    assert transfer(link, flow, accepted, data) == data
+
+
+def test_a_closed_port_refuses() -> None:
+    link, a, b = pair()
+    flow = a.stack.tcp_connect(link.now, b.address, 81)
+    link.run()
+    assert a.events[flow] & Event.REFUSED
+    assert not a.stack.tcp.flows
+
+
+def test_a_silent_host_is_given_up() -> None:
+    link, a, _ = pair()
+    flow = a.stack.tcp_connect(link.now, parse("10.0.0.77"), 81)
+    link.run(300)
+    assert a.events[flow] & Event.TIMEOUT
+
+
+def test_loopback_needs_no_card() -> None:
+    link = VirtualLink()
+    a = link.host("10.0.0.1/24")
+    listener = a.stack.tcp_listen(link.now, LOOPBACK4, 80)
+    flow = a.stack.tcp_connect(link.now, LOOPBACK4, 80)
+    link.run(until=lambda: listener.waiting > 0)
+    accepted = listener.accept()
+    assert accepted is not None
+    data = os.urandom(500_000)
+    assert transfer(link, flow, accepted, data) == data
+    assert not link.seen
+
+
+def test_ports_are_one_users() -> None:
+    link, a, _ = pair()
+    a.stack.tcp_listen(link.now, b"", 80)
+    with pytest.raises(AddressInUse) as refused:
+        a.stack.tcp_listen(link.now, a.address, 80)
+    assert refused.value.errno == errno.EADDRINUSE
+    a.stack.udp_open(link.now, b"", 80)
+    with pytest.raises(AddressInUse):
+        a.stack.udp_open(link.now, b"", 80)
+
+
+def test_what_cannot_be_reached_is_said() -> None:
+    link, a, _ = pair()
+    with pytest.raises(NetworkUnreachable):
+        a.stack.tcp_connect(link.now, parse("192.0.2.1"), 80)
+    with pytest.raises(AddressNotAvailable):
+        a.stack.tcp_listen(link.now, parse("192.0.2.1"), 80)
+    with pytest.raises(MessageTooLong):
+        a.stack.udp_open(link.now, b"", 0).send_to(link.now, bytes(65508), parse("10.0.0.2"), 9)
+
+
+def test_a_gateway_is_used_for_what_is_far() -> None:
+    link = VirtualLink()
+    a = link.host("10.0.0.1/24", gateway="10.0.0.2")
+    b = link.host("10.0.0.2/24")
+    a.stack.tcp_connect(link.now, parse("192.0.2.1"), 80)
+    link.run(0.1)
+    far = [frame for frame in link.seen if frame[12:14] == b"\x08\x00"]
+    assert far and all(frame[:6] == b.mac and frame[30:34] == parse("192.0.2.1") for frame in far)
+
+
+def syn(number: int, flags: int = SYN, ack: int = 0, isn: int = 1) -> tuple[bytes, bytes]:
+    """A segment of a made-up host, as a packet, and its address."""
+    source = bytes((10, 0, 0, 100 + number % 100))
+    segment = Segment(1024 + number // 100, 80, isn, ack, flags, 1000)
+    return source, wire_tcp.emit(segment)
+
+
+def frame_of(b: Host, source: bytes, tcp: bytes) -> bytes:
+    from sarab.net.tcp import whole_checksum
+
+    header = ipv4.emit(ipv4.Header(source, b.address, ipv4.TCP, 20 + len(tcp)))
+    link_header = ethernet.emit(ethernet.Header(b.mac, bytes((2, 9, 9, 9, 9, source[3])), ethernet.IPV4))
+    return link_header + header + whole_checksum(tcp, b"", source, b.address)
+
+
+def test_a_flood_of_syns_is_answered_with_cookies_and_others_are_served() -> None:
+    link, a, b = pair()
+    listener = b.stack.tcp_listen(link.now, b"", 80)
+    for number in range(20_000):
+        link.inject(frame_of(b, *syn(number)), b)
+        b.stack.poll(link.now)
+    assert len(b.stack.tcp.flows) <= 256
+    assert b.stack.tcp.counters["cookies_sent"] > 19_000
+    flow = a.stack.tcp_connect(link.now, b.address, 80)
+    link.run(5, until=lambda: listener.waiting > 0)
+    accepted = listener.accept()
+    assert accepted is not None
+    assert transfer(link, flow, accepted, b"through the flood") == b"through the flood"
+    assert b.stack.tcp.counters["cookies_accepted"] == 1
+
+
+def test_a_guessed_cookie_is_reset() -> None:
+    link, _, b = pair()
+    b.stack.tcp_listen(link.now, b"", 80)
+    for guess in range(100):
+        link.inject(frame_of(b, *syn(1, ACK, ack=guess * 7919 + 1, isn=2)), b)
+    assert b.stack.tcp.counters["cookies_refused"] == 100
+    assert not b.stack.tcp.flows
+
+
+def test_an_announcement_nobody_asked_for_does_not_take_over_a_neighbour() -> None:
+    link, a, b = pair()
+    flow, accepted, _ = connect(link, a, b)
+    evil = bytes((2, 6, 6, 6, 6, 6))
+    packet = arp.Packet(arp.REPLY, evil, b.address, ethernet.BROADCAST, b.address)
+    link.inject(ethernet.emit(ethernet.Header(ethernet.BROADCAST, evil, ethernet.ARP)) + arp.emit(packet), a)
+    assert transfer(link, flow, accepted, b"still here") == b"still here"
+    assert not any(frame[:6] == evil for frame in link.seen)
+
+
+def test_a_router_that_needs_smaller_packets_is_believed_for_what_is_in_flight() -> None:
+    link, a, b = pair()
+    flow, accepted, _ = connect(link, a, b)
+    flow.write(link.now, bytes(50_000))
+    a.stack.tcp.poll(link.now)
+    big = a.interface.outgoing[0]
+    quoted = big.header[14:34] + big.header[34:42]
+    message = icmpv4.emit(icmpv4.Message(icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, 0, 1000, quoted))
+    header = ipv4.emit(ipv4.Header(b.address, a.address, ipv4.ICMP, 20 + len(message)))
+    link.inject(a.mac + b.mac + b"\x08\x00" + header + message, a)
+    assert flow.machine.snd_mss == 1000 - 40 - 12
+    forged = bytearray(quoted)
+    forged[24] ^= 0x40
+    message = icmpv4.emit(icmpv4.Message(icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, 0, 600, bytes(forged)))
+    header = ipv4.emit(ipv4.Header(b.address, a.address, ipv4.ICMP, 20 + len(message)))
+    link.inject(a.mac + b.mac + b"\x08\x00" + header + message, a)
+    assert flow.machine.snd_mss == 1000 - 40 - 12
+    assert accepted
+
+
+def test_a_backlog_that_is_full_leaves_the_peer_waiting() -> None:
+    link, a, b = pair()
+    listener = b.stack.tcp_listen(link.now, b"", 80, backlog=2)
+    flows = [a.stack.tcp_connect(link.now, b.address, 80) for _ in range(2)]
+    link.run(0.1)
+    flows += [a.stack.tcp_connect(link.now, b.address, 80) for _ in range(3)]
+    link.run(0.5)
+    assert listener.waiting == 2
+    assert sum(flow.established for flow in flows) == 2
+    while listener.accept():
+        pass
+    link.run(30)
+    assert all(flow.established for flow in flows)
+
+
+def test_a_listener_that_closes_resets_what_it_has_not_given_out() -> None:
+    link, a, b = pair()
+    listener = b.stack.tcp_listen(link.now, b"", 80)
+    flow = a.stack.tcp_connect(link.now, b.address, 80)
+    link.run(until=lambda: listener.waiting > 0)
+    listener.close(link.now)
+    link.run()
+    assert a.events[flow] & Event.RESET
+    assert not b.stack.tcp.listeners
+
+
+def test_a_reset_for_a_segment_of_nobody_carries_its_acknowledgement_number() -> None:
+    link, _, b = pair()
+    source, tcp = syn(5, ACK, ack=77)
+    link.inject(frame_of(b, source, tcp), b)
+    b.interface.neighbours.enqueue(link.now, source, b.interface.outgoing.pop()) if b.interface.outgoing else None
+    waiting = b.interface.neighbours._entries[source].pending
+    segment = wire_tcp.parse(waiting[0].header[34:] + bytes(waiting[0].payload))
+    assert (segment.flags, segment.seq) == (RST, 77)
+
+
+def test_idle_flows_ask_for_nothing() -> None:
+    link, a, b = pair()
+    listener = b.stack.tcp_listen(link.now, b"", 80, backlog=300)
+    flows = [a.stack.tcp_connect(link.now, b.address, 80) for _ in range(200)]
+    link.run(10, until=lambda: listener.waiting == 200)
+    link.run(5)
+    assert all(flow.machine.state is State.ESTABLISHED for flow in flows)
+    assert a.stack.tcp.deadline() is None
+    assert b.stack.tcp.deadline() is None
