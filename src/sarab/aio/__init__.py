@@ -1,0 +1,1 @@
+"""The await-face of the network: event loop, transports, servers, sockets."""

@@ -1,0 +1,175 @@
+"""What asyncio and its users take for a socket: addresses and options of an endpoint, without a descriptor."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from sarab.net.endpoints import Datagrams, Flow, Listener
+from sarab.proto.tcp.values import SECOND, Event, Settings
+from sarab.wire import address as wire
+
+if TYPE_CHECKING:
+    from sarab.aio.network import NetworkDriver
+
+Sockaddr = tuple[str, int] | tuple[str, int, int, int]
+KEEPALIVE_IDLE = 7200
+"""Seconds, where a program asks for keep-alives and says no more (RFC 9293 section 3.8.4)."""
+BUFFER_MIN = 4096
+
+
+def sockaddr(address: bytes, port: int) -> Sockaddr:
+    """Return an address as the socket module has it; b"" is the unspecified IPv4 address."""
+    if len(address) == 16:
+        return wire.text(address), port, 0, 0
+    return wire.text(address or wire.ANY4), port
+
+
+def endpoint_address(name: Any) -> tuple[bytes, int]:
+    """Return the bytes and port of a numeric sockaddr. Raises OSError."""
+    try:
+        text, port = name[0], name[1]
+        return wire.parse(text.partition("%")[0]), int(port)
+    except (ValueError, TypeError, IndexError, AttributeError):
+        raise OSError(errno.EINVAL, f"{name!r} is no numeric address") from None
+
+
+def error_of(event: Event) -> OSError | None:
+    """Return the OSError that Linux would give for why a connection ended; None: it ended well."""
+    if not event:
+        return None
+    if event & Event.REFUSED:
+        number = errno.ECONNREFUSED
+    elif event & Event.RESET:
+        number = errno.ECONNRESET
+    elif event & Event.TIMEOUT:
+        number = errno.ETIMEDOUT
+    else:
+        number = errno.EHOSTUNREACH
+    return OSError(number, os.strerror(number))
+
+
+_CHANGED: dict[tuple[Settings, str, Any], Settings] = {}
+
+
+def change(flow: Flow, name: str, value: Any) -> None:
+    """Set one field of a living connection's settings."""
+    machine = flow.machine
+    settings = machine._settings
+    if getattr(settings, name) == value:
+        return
+    key = settings, name, value
+    changed = _CHANGED.get(key)
+    if changed is None:
+        if len(_CHANGED) >= 64:  # programs set a few options, always the same
+            _CHANGED.clear()
+        changed = _CHANGED[key] = settings._replace(**{name: value})
+    machine._settings = changed
+
+
+class Face:
+    """The socket of an endpoint: what asyncio.trsock.TransportSocket asks of one."""
+
+    def __init__(self, driver: NetworkDriver, endpoint: Flow | Listener | Datagrams) -> None:
+        self.driver, self.endpoint = driver, endpoint
+        self.type = socket.SOCK_DGRAM if isinstance(endpoint, Datagrams) else socket.SOCK_STREAM
+        self.proto = socket.IPPROTO_UDP if isinstance(endpoint, Datagrams) else socket.IPPROTO_TCP
+        self.options: dict[tuple[int, int], int | bytes] = {}
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """AF_INET or AF_INET6."""
+        return socket.AF_INET6 if len(self.endpoint.local[0]) == 16 else socket.AF_INET
+
+    def fileno(self) -> int:
+        """No descriptor."""
+        return -1
+
+    def getsockname(self) -> Sockaddr:
+        """Our end."""
+        return sockaddr(*self.endpoint.local)
+
+    def getpeername(self) -> Sockaddr:
+        """The other end. Raises OSError(ENOTCONN)."""
+        remote = None if isinstance(self.endpoint, Listener) else self.endpoint.remote
+        if remote is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return sockaddr(*remote)
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
+        """As of a socket; what was never set is 0."""
+        value: int | bytes
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR):
+            endpoint = self.endpoint
+            error = None if isinstance(endpoint, Listener) else error_of(endpoint.error)
+            value = (error.errno or 0) if error is not None else 0
+        elif (level, option) == (socket.SOL_SOCKET, socket.SO_TYPE):
+            value = int(self.type)
+        elif isinstance(self.endpoint, Flow) and (level, option) == (socket.IPPROTO_TCP, socket.TCP_NODELAY):
+            value = int(not self.endpoint.machine._settings.nagle)
+        else:
+            value = self.options.get((level, option), 0)
+        return value.to_bytes(4, "little")[:size] if size and isinstance(value, int) else value
+
+    def setsockopt(self, level: int, option: int, value: Any, length: int = 0) -> None:
+        """As of a socket; what means nothing here is remembered."""
+        self.options[level, option] = value if isinstance(value, int) else bytes(value or b"")
+        if isinstance(self.endpoint, Flow) and isinstance(value, int):
+            with self.driver.lock:
+                set_flow_option(self.endpoint, level, option, value, self.options)
+
+    def shutdown(self, how: int) -> None:
+        """Shut down writing."""
+        if isinstance(self.endpoint, Flow) and how in (socket.SHUT_WR, socket.SHUT_RDWR):
+            with self.driver.lock:
+                self.endpoint.shutdown_write(self.driver_now())
+            self.driver.flush()
+
+    def driver_now(self) -> int:
+        """The time of the stack."""
+        from sarab.aio.network import monotonic_ns
+
+        return monotonic_ns()
+
+    def close(self) -> None:
+        """Close the endpoint, if it still is nobody's."""
+        if not self.endpoint.closed:
+            with self.driver.lock:
+                self.endpoint.close(self.driver_now())
+                self.driver.dirty = True
+
+    def listen(self, backlog: int) -> None:
+        """It listens already."""
+
+    def setblocking(self, flag: bool) -> None:
+        """Nothing here blocks."""
+
+
+def set_flow_option(
+    flow: Flow, level: int, option: int, value: int, options: dict[tuple[int, int], int | bytes]
+) -> None:
+    """Do what a socket option means for a connection."""
+    if level == socket.IPPROTO_TCP:
+        if option == socket.TCP_NODELAY:
+            change(flow, "nagle", not value)
+            return
+        if option == socket.TCP_CORK:
+            flow.machine.cork = bool(value)
+            return
+        if option == socket.TCP_USER_TIMEOUT:
+            change(flow, "user_timeout", value * 1_000_000)
+            return
+        if option == socket.TCP_KEEPINTVL:
+            change(flow, "keepalive_interval", value * SECOND)
+            return
+        if option == socket.TCP_KEEPCNT:
+            change(flow, "keepalive_count", value)
+            return
+    alive = options.get((socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+    if (level, option) in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)):
+        idle = options.get((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), KEEPALIVE_IDLE)
+        change(flow, "keepalive_idle", int(idle) * SECOND if alive else 0)
+    elif (level, option) == (socket.SOL_SOCKET, socket.SO_SNDBUF):
+        change(flow, "snd_buffer_max", max(value, BUFFER_MIN))

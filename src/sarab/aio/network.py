@@ -1,0 +1,247 @@
+"""The stack in time: cards below it, loops and sockets above, the lock, and who receives (decision 0043)."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sarab.device.network import DeviceLost, Network, Outgoing
+from sarab.net.stack import Stack
+
+if TYPE_CHECKING:
+    from sarab.net.endpoints import Endpoint, Listener
+    from sarab.net.interface import Interface
+    from sarab.proto.tcp.values import Event
+
+RECEIVE_MAX = 256
+"""Frames taken from a card at once: a ring's worth; then the others have their turn."""
+WAITING_MAX = 1024
+"""Frames that wait for a card whose ring is full: what comes on top is dropped, as a queueing discipline would."""
+DRAIN_SECONDS = 1.0
+"""How long the end of a program waits for what it wrote to be acknowledged: a retransmission or two."""
+MILLISECOND = 1_000_000
+
+monotonic_ns = time.monotonic_ns
+
+
+class Owner(Protocol):
+    """Who hears of an endpoint's events; `endpoint.owner`."""
+
+    def notify(self, endpoint: Endpoint, events: Event) -> None:
+        """Something happened. Called with the stack's lock held, by any thread: only schedule what is to be done."""
+
+
+class Receiver(Protocol):
+    """Who waits for the cards: a loop, or the service thread."""
+
+    def watch(self, descriptor: int) -> None:
+        """Wait for this descriptor too; call Network.receive() when it is readable."""
+
+    def unwatch(self, descriptor: int) -> None:
+        """Wait for it no more."""
+
+    def wake(self) -> None:
+        """Come out of waiting, for the deadline is another. Called by any thread."""
+
+
+class Card:
+    """A card, its interface, and the frames for which it had no room."""
+
+    def __init__(self, device: Network, interface: Interface) -> None:
+        self.device, self.interface = device, interface
+        self.descriptor = device.fileno()
+        self.waiting: list[Outgoing] = []
+        self.dropped = 0
+
+
+class NetworkDriver:
+    """One stack with its cards. Every method may be called by any thread."""
+
+    CONFIGURE_TRIES, CONFIGURE_STEP = 100, 0.1
+    """How often, and how many seconds apart, a connection looks whether an address has come by DHCP: 10 s in all."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.lock = stack.lock
+        self.cards: list[Card] = []
+        self.dirty = True
+        """Somebody used the stack since the last poll()."""
+        self.due: int | None = None
+        """When poll() must be called, by monotonic_ns()."""
+        self.receiver: Receiver | None = None
+        self._loops: list[Receiver] = []
+        self._service: Receiver | None = None
+        self.lost: list[str] = []
+        """Of every card that was lost, why."""
+        self.families: tuple[int, ...] = (4, 6) if hasattr(stack, "ipv6") else (4,)
+
+    # ---- what the stack has in several forms ---------------------------------------------------------------------
+
+    def listen(self, address: bytes, port: int, backlog: int, *, reuse_address: bool = True) -> Listener:
+        """Return a listener; on the unspecified IPv6 address for IPv6 alone. The lock is held."""
+        stack: Any = self.stack
+        if 6 in self.families:
+            options = {"backlog": backlog, "reuse_address": reuse_address, "v6only": True}
+            found: Listener = stack.tcp_listen(monotonic_ns(), address, port, **options)
+            return found
+        return self.stack.tcp_listen(monotonic_ns(), address, port, backlog=backlog)
+
+    def resolve(self, now: int, name: str, family: int) -> Any:
+        """Ask for a name's addresses. The lock is held. Raises gaierror where nobody can be asked."""
+        ask = getattr(self.stack, "resolve", None)
+        if ask is None:
+            import socket
+
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return ask(now, name, family)
+
+    def is_configured(self, target: bytes) -> bool:
+        """Say whether a connection to `target` need not wait for an interface's address."""
+        stack = self.stack
+        if not self.cards or not any(target) or stack.is_local(target):
+            return True
+        return any(len(own) == len(target) for card in self.cards for own, _ in card.interface.addresses)
+
+    # ---- cards ---------------------------------------------------------------------------------------------------
+
+    def add_card(self, device: Network, interface: Interface) -> None:
+        """Drive `device` as `interface` of the stack."""
+        card = Card(device, interface)
+        with self.lock:
+            self.cards.append(card)
+            if self.receiver is not None and card.descriptor >= 0:
+                self.receiver.watch(card.descriptor)
+
+    def _lose(self, card: Card, why: DeviceLost) -> None:
+        self.cards.remove(card)
+        self.lost.append(str(why))
+        if self.receiver is not None and card.descriptor >= 0:
+            self.receiver.unwatch(card.descriptor)
+        os.write(2, f"sarab: the network card {card.interface.name} is lost: {why}\n".encode())
+
+    # ---- moving frames, with the lock held -----------------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Let the stack send and run its timers, and tell the owners. The lock is held."""
+        self.dirty = False
+        stack = self.stack
+        for interface, frames in stack.poll(monotonic_ns()):
+            for card in self.cards:
+                if card.interface is interface:
+                    self._send(card, frames)
+                    break
+        self.tell()
+        self.due = stack.deadline()
+
+    def poll_if_due(self) -> None:
+        """Poll, if there is a reason. The lock is held."""
+        if self.dirty or (self.due is not None and self.due <= monotonic_ns()):
+            self.poll()
+
+    def _send(self, card: Card, frames: list[Outgoing]) -> None:
+        if card.waiting:
+            frames = card.waiting + frames
+            card.waiting = []
+        try:
+            sent = card.device.send(frames)
+        except DeviceLost as why:
+            self._lose(card, why)
+            return
+        if sent < len(frames):
+            card.waiting = frames[sent : sent + WAITING_MAX]
+            card.dropped += len(frames) - sent - len(card.waiting)
+
+    def receive(self) -> None:
+        """Take what the cards have, and tell the owners; poll() is left to whoever waits next. The lock is held."""
+        stack = self.stack
+        now = monotonic_ns()
+        for card in tuple(self.cards):
+            try:
+                frames = card.device.receive(RECEIVE_MAX)
+            except DeviceLost as why:
+                self._lose(card, why)
+                continue
+            if frames:
+                stack.receive(now, card.interface, frames)
+                self.dirty = True
+            if card.waiting:
+                self._send(card, [])
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell every owner what happened to its endpoint. The lock is held."""
+        for endpoint, events in self.stack.take_ready():
+            owner: Owner | None = endpoint.owner  # type: ignore[assignment]  # whatever we put there
+            if owner is not None:
+                owner.notify(endpoint, events)
+
+    def flush(self) -> None:
+        """Send what was written, at once, and have whoever waits know of a new deadline."""
+        with self.lock:
+            self.poll()
+            if self.receiver is not None:
+                self.receiver.wake()
+
+    # ---- who receives --------------------------------------------------------------------------------------------
+
+    def enter(self, loop: Receiver) -> None:
+        """A loop begins to run."""
+        with self.lock:
+            self._loops.append(loop)
+            self._arrange()
+
+    def leave(self, loop: Receiver) -> None:
+        """A loop has stopped."""
+        with self.lock:
+            self._loops.remove(loop)
+            self._arrange()
+
+    def serve(self, service: Receiver | None) -> None:
+        """The service thread receives from now on; None: it does so no more."""
+        with self.lock:
+            self._service = service
+            self._arrange()
+
+    @property
+    def loops_running(self) -> int:
+        """How many loops run now."""
+        return len(self._loops)
+
+    def _arrange(self) -> None:
+        """Give the cards to the service thread, else to the first loop."""
+        wanted = self._service or (self._loops[0] if self._loops else None)
+        before = self.receiver
+        if wanted is before:
+            return
+        self.receiver = wanted
+        self.dirty = True
+        for card in self.cards:
+            if card.descriptor >= 0:
+                if before is not None:
+                    before.unwatch(card.descriptor)
+                if wanted is not None:
+                    wanted.watch(card.descriptor)
+        if wanted is not None:
+            wanted.wake()
+
+    # ---- the end -------------------------------------------------------------------------------------------------
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Wait until what was written is acknowledged, at most `seconds`. Nobody else receives any more."""
+        end = monotonic_ns() + int(seconds * 1e9)
+        poll = select.poll()
+        for card in self.cards:
+            if card.descriptor >= 0:
+                poll.register(card.descriptor, select.POLLIN)
+        while True:
+            with self.lock:
+                self.poll()
+                now = monotonic_ns()
+                if now >= end or not any(flow.machine.unsent for flow in self.stack.tcp.flows.values()):
+                    return
+                until = end if self.due is None else max(min(end, self.due), now)
+            poll.poll(-(-(until - now) // MILLISECOND))
+            with self.lock:
+                self.receive()

@@ -1,0 +1,412 @@
+"""asyncio over the stack's loopback: transports, streams, servers, datagrams, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from sarab.aio.loop import Loop
+from sarab.aio.network import NetworkDriver
+from sarab.net.stack import Stack
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop(NetworkDriver(Stack(os.urandom)))
+    failures: list[dict[str, Any]] = []
+    made.set_exception_handler(lambda _, context: failures.append(context))
+    yield made
+    made.run_until_complete(made.shutdown_asyncgens())
+    made.run_until_complete(made.shutdown_default_executor())
+    made.close()
+    assert not failures
+
+
+def run(loop: Loop, main: Coroutine[Any, Any, Any]) -> Any:
+    return loop.run_until_complete(asyncio.wait_for(main, 5))
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def echo_port() -> tuple[asyncio.Server, int]:
+    server = await asyncio.start_server(echo, HOST, 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+def test_what_is_written_comes_back(loop: Loop) -> None:
+    async def main() -> bytes:
+        _, port = await echo_port()
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(b"hello")
+        writer.write_eof()
+        data = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return data
+
+    assert run(loop, main()) == b"hello"
+
+
+def test_much_data_arrives_whole_through_flow_control(loop: Loop) -> None:
+    sent = os.urandom(1 << 20) * 4
+
+    async def main() -> bytes:
+        _, port = await echo_port()
+        reader, writer = await asyncio.open_connection(HOST, port)
+
+        async def send() -> None:
+            for at in range(0, len(sent), 100_000):
+                writer.write(sent[at : at + 100_000])
+                await writer.drain()
+            writer.write_eof()
+
+        task = asyncio.ensure_future(send())
+        data = await reader.read()
+        await task
+        writer.close()
+        return data
+
+    assert run(loop, main()) == sent
+
+
+def test_a_writer_is_paused_while_nobody_reads(loop: Loop) -> None:
+    calls = []
+
+    class Client(asyncio.Protocol):
+        def pause_writing(self) -> None:
+            calls.append("pause")
+
+        def resume_writing(self) -> None:
+            calls.append("resume")
+
+    class Server(asyncio.Protocol):
+        count = 0
+
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+            transport.pause_reading()
+
+        def data_received(self, data: bytes) -> None:
+            self.count += len(data)
+
+    async def main() -> None:
+        servers: list[Server] = []
+
+        def make() -> Server:
+            servers.append(Server())
+            return servers[-1]
+
+        server = await loop.create_server(make, HOST, 0)
+        transport, _ = await loop.create_connection(Client, *server.sockets[0].getsockname())
+        transport.write(bytes(16 << 20))
+        assert calls == ["pause"]
+        await asyncio.sleep(0.05)
+        assert calls == ["pause"]
+        assert servers[0].count == 0
+        servers[0].transport.resume_reading()
+        while servers[0].count < 16 << 20:
+            await asyncio.sleep(0.001)
+        assert calls == ["pause", "resume"]
+        transport.close()
+        server.close()
+
+    run(loop, main())
+
+
+def test_a_buffered_protocol_is_filled_in_place(loop: Loop) -> None:
+    got = bytearray()
+
+    class Server(asyncio.BufferedProtocol):
+        def get_buffer(self, sizehint: int) -> bytearray:
+            self.buffer = bytearray(7)
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            got.extend(self.buffer[:nbytes])
+
+    async def main() -> None:
+        server = await loop.create_server(Server, HOST, 0)
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        transport.write(b"a long sentence in small pieces")
+        while len(got) < 31:
+            await asyncio.sleep(0.001)
+        transport.close()
+
+    run(loop, main())
+    assert bytes(got) == b"a long sentence in small pieces"
+
+
+def test_events_of_a_connection_come_once_and_in_order(loop: Loop) -> None:
+    seen: list[str] = []
+
+    class Server(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            seen.append("made")
+
+        def data_received(self, data: bytes) -> None:
+            seen.append("data")
+
+        def eof_received(self) -> None:
+            seen.append("eof")
+
+        def connection_lost(self, error: Exception | None) -> None:
+            seen.append(f"lost {error}")
+
+    async def main() -> None:
+        server = await loop.create_server(Server, HOST, 0)
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        transport.write(b"x")
+        transport.close()
+        while len(seen) < 4:
+            await asyncio.sleep(0.001)
+        server.close()
+        await asyncio.sleep(0.01)
+
+    run(loop, main())
+    assert seen == ["made", "data", "eof", "lost None"]
+
+
+def test_abort_is_a_reset_to_the_peer(loop: Loop) -> None:
+    async def main() -> None:
+        lost = loop.create_future()
+
+        class Server(asyncio.Protocol):
+            def connection_lost(self, error: Exception | None) -> None:
+                lost.set_result(error)
+
+        server = await loop.create_server(Server, HOST, 0)
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        await asyncio.sleep(0.01)
+        transport.abort()
+        assert isinstance(await lost, ConnectionResetError)
+        server.close()
+
+    run(loop, main())
+
+
+def test_a_port_without_a_listener_refuses(loop: Loop) -> None:
+    async def main() -> None:
+        with pytest.raises(ConnectionRefusedError, match="Connect call failed"):
+            await asyncio.open_connection(HOST, 9)
+
+    run(loop, main())
+
+
+def test_a_port_in_use_is_said_so(loop: Loop) -> None:
+    async def main() -> None:
+        _, port = await echo_port()
+        with pytest.raises(OSError, match="error while attempting to bind on address") as caught:
+            await asyncio.start_server(echo, HOST, port)
+        assert caught.value.errno == 98
+
+    run(loop, main())
+
+
+def test_a_closed_server_refuses_and_its_connections_live_on(loop: Loop) -> None:
+    async def main() -> None:
+        server, port = await echo_port()
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(b"1")
+        assert await reader.read(1) == b"1"
+        server.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, port)
+        writer.write(b"2")
+        assert await reader.read(1) == b"2"
+        writer.close()
+        await writer.wait_closed()
+
+    run(loop, main())
+
+
+def test_names_and_options_of_a_transport(loop: Loop) -> None:
+    async def main() -> None:
+        _, port = await echo_port()
+        _, writer = await asyncio.open_connection(HOST, port, local_addr=("127.0.0.1", 4321))
+        assert writer.get_extra_info("peername") == (HOST, port)
+        assert writer.get_extra_info("sockname") == (HOST, 4321)
+        sock = writer.get_extra_info("socket")
+        assert sock.family == socket.AF_INET
+        assert sock.type == socket.SOCK_STREAM
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+
+    run(loop, main())
+
+
+def test_datagrams_go_and_come(loop: Loop) -> None:
+    class Echo(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            self.transport.sendto(data.upper(), addr)
+
+    async def main() -> None:
+        answer = loop.create_future()
+
+        class Client(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, addr: Any) -> None:
+                answer.set_result((data, addr))
+
+        server, _ = await loop.create_datagram_endpoint(Echo, (HOST, 0))
+        name = server.get_extra_info("sockname")
+        client, _ = await loop.create_datagram_endpoint(Client, remote_addr=name)
+        client.sendto(b"hello")
+        assert await answer == (b"HELLO", name)
+        server.close()
+        client.close()
+
+    run(loop, main())
+
+
+def test_nobody_at_a_udp_port_is_told(loop: Loop) -> None:
+    async def main() -> None:
+        failed = loop.create_future()
+
+        class Client(asyncio.DatagramProtocol):
+            def error_received(self, error: Exception) -> None:
+                failed.set_result(error)
+
+        client, _ = await loop.create_datagram_endpoint(Client, remote_addr=(HOST, 9))
+        client.sendto(b"hello")
+        assert isinstance(await failed, ConnectionRefusedError)
+        client.close()
+
+    run(loop, main())
+
+
+def test_other_threads_are_heard(loop: Loop) -> None:
+    async def main() -> None:
+        heard = loop.create_future()
+        threading.Timer(0.01, loop.call_soon_threadsafe, (heard.set_result, 1)).start()
+        assert await heard == 1
+        assert await asyncio.to_thread(threading.get_ident) != threading.get_ident()
+
+    run(loop, main())
+
+
+def test_an_idle_loop_sleeps(loop: Loop) -> None:
+    async def main() -> int:
+        _, port = await echo_port()
+        _, writer = await asyncio.open_connection(HOST, port)
+        await asyncio.sleep(0.1)
+        turns = 0
+        select = loop._network_selector.select
+
+        def counted(timeout: float | None = None) -> Any:
+            nonlocal turns
+            turns += 1
+            return select(timeout)
+
+        loop._network_selector.select = counted  # type: ignore[method-assign]
+        await asyncio.sleep(0.2)
+        writer.close()
+        return turns
+
+    assert run(loop, main()) < 5
+
+
+def test_two_loops_in_two_threads_speak(loop: Loop) -> None:
+    ready, over = threading.Event(), threading.Event()
+    ports = []
+
+    def serve() -> None:
+        other = Loop(loop.driver)
+
+        async def main() -> None:
+            server, port = await echo_port()
+            ports.append(port)
+            ready.set()
+            await asyncio.get_running_loop().run_in_executor(None, over.wait)
+            server.close()
+            await other.shutdown_default_executor()
+
+        other.run_until_complete(main())
+        other.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(5)
+
+    async def main() -> bytes:
+        reader, writer = await asyncio.open_connection(HOST, ports[0])
+        writer.write(b"between loops")
+        data = await reader.readexactly(13)
+        writer.close()
+        await writer.wait_closed()
+        return data
+
+    try:
+        assert run(loop, main()) == b"between loops"
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_file_is_sent(loop: Loop, tmp_path: Any) -> None:
+    (tmp_path / "file").write_bytes(b"content" * 10000)
+
+    async def main() -> bytes:
+        _, port = await echo_port()
+        reader, writer = await asyncio.open_connection(HOST, port)
+        with open(tmp_path / "file", "rb") as file:
+            await loop.sendfile(writer.transport, file)
+        writer.write_eof()
+        data = await reader.read()
+        writer.close()
+        return data
+
+    assert run(loop, main()) == b"content" * 10000
+
+
+def test_what_an_image_has_not_is_said(loop: Loop) -> None:
+    async def main() -> None:
+        with pytest.raises(NotImplementedError, match="one process"):
+            await asyncio.create_subprocess_exec("ls")
+        with pytest.raises(NotImplementedError, match="one process"):
+            await asyncio.open_unix_connection("/tmp/nothing")
+
+    run(loop, main())
+
+
+def test_names_that_need_nobody(loop: Loop) -> None:
+    async def main() -> None:
+        infos = await loop.getaddrinfo("localhost", "http", type=socket.SOCK_STREAM)
+        assert (socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, 80)) in infos
+        assert await loop.getnameinfo((HOST, 80)) == ("localhost", "http")
+        with pytest.raises(socket.gaierror):
+            await loop.getaddrinfo("nowhere.invalid", 80)
+
+    run(loop, main())
+
+
+def test_connections_left_open_end_with_their_loop() -> None:
+    driver = NetworkDriver(Stack(os.urandom))
+    loop = Loop(driver)
+
+    async def main() -> None:
+        server = await loop.create_server(asyncio.Protocol, HOST, 0)
+        await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+
+    run(loop, main())
+    assert loop.open_transports
+    loop.close()
+    assert not loop.open_transports
+    assert all(flow.closed for flow in driver.stack.tcp.flows.values())
