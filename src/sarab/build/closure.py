@@ -290,8 +290,8 @@ class Finder:
 
     def _mention(self, importer: str, names: Iterable[str], area: Area) -> None:
         for name in names:
-            if name in hooks.OUTSIDE_NAMES and area is Area.STDLIB:
-                continue
+            if name in hooks.OUTSIDE_NAMES and (area is Area.STDLIB or importer.startswith("sarab.")):
+                continue  # sarab's own network serves whoever needs one of these, and needs none
             self._mentions.setdefault(name, set()).add(importer)
             waiting = [entry for entry in self._gated.get(name, ()) if not _is_inside(importer, entry[0])]
             for entry in waiting:

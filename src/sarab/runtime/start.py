@@ -38,6 +38,8 @@ def start() -> None:
     root = own.removesuffix(_OURS) if own.endswith(_OURS) else None
     if root is not None:
         sys.path[:] = _image_path(root)
+    if root is not None or posix.environ.get(b"SARAB_TAP"):
+        sys.meta_path.insert(0, _Network())
     if posix.environ.get(b"SARAB_SEAL") == b"1":
         _seal(root or "")
     main = type(sys)("__main__")
@@ -56,6 +58,53 @@ def start() -> None:
         raise
     except BaseException as error:
         _report(error)
+
+
+class _Network:
+    """Finds `socket` and `asyncio` as they are, and has the image's network installed behind each (decision 0043).
+
+    A program without a network never gets further than `find_spec`.
+    """
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
+        if name != "socket" and name != "asyncio":
+            if name == "uvloop":  # its sockets are the kernel's, which has none for a network; users do without
+                raise ModuleNotFoundError("uvloop brings a network of its own, and an image has sarab's", name=name)
+            return None
+        for finder in sys.meta_path:
+            if finder is not self:
+                spec = finder.find_spec(name, path, target)
+                if spec is not None and spec.loader is not None:
+                    spec.loader = _Installer(spec.loader)  # type: ignore[assignment]
+                    return spec
+        return None
+
+
+class _Installer:
+    """Loads a module as its loader does, and installs the network behind it."""
+
+    def __init__(self, loader: "Any") -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: "ModuleType") -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        try:
+            __import__("sarab.wiring.install")
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("sarab"):
+                raise
+            return  # an image whose builder left the network out
+        getattr(sys.modules["sarab.wiring.install"], f"install_{module.__name__}")()
 
 
 def _run_script(main: "ModuleType", path: str, arguments: list[str]) -> None:

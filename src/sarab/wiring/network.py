@@ -1,0 +1,113 @@
+"""The network of this image or process: what the environment says, the cards that are here, one stack for all.
+
+SARAB_IP       10.0.0.2/24,fd00::2/64   addresses; `eth1=10.0.1.2/24` names another card than eth0. Without: DHCP
+SARAB_GATEWAY  10.0.0.1                 one a family; in the same notation
+SARAB_DNS      10.0.0.1,1.1.1.1         who resolves names
+SARAB_HOSTNAME web                      the name of this host
+SARAB_NET      none                     use no card: loopback only
+SARAB_TAP      tap0,tap1                cards of a Linux process
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from sarab.aio.network import NetworkDriver
+from sarab.device.network import DeviceLost, Network
+from sarab.net.interface import Configuration
+from sarab.net.stack import Stack
+from sarab.wire.address import parse, parse_network
+
+T = TypeVar("T")
+_lock = threading.Lock()
+_driver: NetworkDriver | None = None
+
+
+def network() -> NetworkDriver:
+    """Return the one driver of the network, made when it is first asked for."""
+    global _driver
+    if _driver is None:
+        with _lock:
+            if _driver is None:
+                _driver = make(os.environ, cards(os.environ))
+                atexit.register(_driver.drain)
+    return _driver
+
+
+def make(environ: Mapping[str, str], devices: list[Network]) -> NetworkDriver:
+    """Return a driver of a new stack over `devices`, eth0 first. Raises ValueError with a sentence."""
+    driver = NetworkDriver(Stack(os.urandom))
+    for index, device in enumerate(devices):
+        name = f"eth{index}"
+        settings = configuration(environ, name)
+        interface = driver.stack.add_interface(name, device.mac, device.mtu, device.offloads, settings)
+        driver.add_card(device, interface)
+    return driver
+
+
+def configuration(environ: Mapping[str, str], card: str) -> Configuration:
+    """Return what the environment says about a card. Raises ValueError with a sentence."""
+    fields: dict[str, object] = {
+        "addresses": tuple(_read("SARAB_IP", parse_network, item) for item in _items(environ, "SARAB_IP", card)),
+        "gateways": tuple(_read("SARAB_GATEWAY", parse, item) for item in _items(environ, "SARAB_GATEWAY", card)),
+        "dns": tuple(_read("SARAB_DNS", parse, item) for item in _items(environ, "SARAB_DNS", card)),
+    }
+    if "dhcp" in Configuration._fields:
+        fields["dhcp"] = not any(len(address) == 4 for address, _ in fields["addresses"])  # type: ignore[attr-defined]
+    return Configuration(**fields)  # type: ignore[arg-type]
+
+
+def _items(environ: Mapping[str, str], variable: str, card: str) -> list[str]:
+    found = []
+    for word in environ.get(variable, "").split(","):
+        name, named, item = word.strip().partition("=")
+        if not named:
+            name, item = "eth0", name
+        if item and name == card:
+            found.append(item)
+    return found
+
+
+def _read(variable: str, read: Callable[[str], T], item: str) -> T:
+    try:
+        return read(item)
+    except ValueError as error:
+        raise ValueError(f"{variable}: {error}") from None
+
+
+def cards(environ: Mapping[str, str]) -> list[Network]:
+    """Return the cards that are here."""
+    if environ.get("SARAB_NET") == "none":
+        return []
+    taps = [name for name in environ.get("SARAB_TAP", "").split(",") if name]
+    if taps:
+        from importlib import import_module
+
+        module = import_module(".".join(("sarab", "driver", "tap")))  # no image needs it
+        return [module.Tap(name) for name in taps]
+    return _virtio()
+
+
+def _virtio() -> list[Network]:
+    from sarab.driver.virtio import platform
+
+    slots = platform.slots()
+    if not slots or not os.path.exists("/dev/dma"):
+        return []
+    from sarab.driver.virtio.mmio import NETWORK, Mmio
+    from sarab.driver.virtio.net import VirtioNet
+
+    kernel = platform.Kernel()
+    found: list[Network] = []
+    for slot in slots:
+        registers = Mmio(kernel.registers(slot.address, slot.size))
+        if registers.device_id == NETWORK:
+            try:
+                found.append(VirtioNet(registers, kernel, slot.line))
+            except (DeviceLost, MemoryError, OSError) as why:
+                os.write(2, f"sarab: the network card at {slot.address:#x} does not start: {why}\n".encode())
+    return found

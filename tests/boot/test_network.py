@@ -1,0 +1,31 @@
+"""A network in booted images: what programs that know nothing of sarab find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.boot.programs import run, text
+
+pytestmark = pytest.mark.boot
+
+
+def test_asyncio_serves_itself_over_loopback(tmp_path: Path) -> None:
+    program = """
+        import asyncio
+
+        async def answer(reader, writer):
+            writer.write((await reader.readline()).upper())
+            writer.close()
+
+        async def main():
+            async with await asyncio.start_server(answer, "127.0.0.1", 80):
+                reader, writer = await asyncio.open_connection("localhost", 80)
+                writer.write(b"hello\\n")
+                print((await reader.read()).decode().strip())
+                writer.close()
+
+        asyncio.run(main())
+        """
+    assert text(run(tmp_path, program)) == "HELLO\n"
