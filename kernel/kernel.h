@@ -153,6 +153,7 @@ struct mappable {
 	bool in_place;		/* frames never change or go: may be mapped eagerly */
 	bool writable;		/* MAP_SHARED with PROT_WRITE is possible */
 	bool closures;		/* libffi's: asked for as code, mapped without execute permission, its jumps made by cpu/trampoline.c */
+	bool uncached;		/* device registers: the CPU caches nothing of them. Shared mappings only */
 	const char *name;	/* for /proc/self/maps and reports; stable while referenced */
 	uint64_t inode_number;
 };
@@ -199,6 +200,7 @@ static inline bool from_user(const struct trap_frame *f) { return (f->cs & 3) ==
 
 /* A machine interrupt line (GSI). The handler runs with interrupts off, and must not block. -EBUSY: the line has one. */
 int irq_register(unsigned gsi, bool level, void (*handler)(void *context), void *context);
+void irq_mask(unsigned gsi, bool masked); /* a registered line; it is open after irq_register() */
 
 /* FPU, SSE, AVX state in XSAVE's standard format. */
 extern uint32_t fpu_state_size;	  /* at most FPU_STATE_MAX */
@@ -287,6 +289,9 @@ int64_t image_lookup(const char *path);			   /* absolute, no symbolic links; nod
 
 /* ---- personality -------------------------------------------------------------------------------------------------------------------- */
 
+/* A device that a driver in ring 3 may have: "512@0xfeb00000:16", registers and interrupt line. What nobody described stays closed. False: it
+ * describes none, or one that is the kernel's. (personality/windows.c) */
+bool device_window_describe(const char *text);
 void files_init(void); /* mounts, and descriptors 0, 1, 2 on the console */
 void console_input_arrived(void); /* called by the console's interrupt */
 /* The image file as something to map (exec, ld.so): with a reference. NULL: no such regular file or no memory. */

@@ -6,6 +6,7 @@
 #define START_FILE "/boot/start"
 #define START_FILE_LIMIT 65536
 #define TMP_DEFAULT (16ull << 20)
+#define VIRTIO_WORD "virtio_mmio.device=" /* as Linux takes it (Documentation/admin-guide/kernel-parameters.txt) */
 
 struct words { /* NUL-separated */
 	char *text;
@@ -97,8 +98,11 @@ static void read_command_line(struct words *arguments, struct words *environment
 	bool for_application = false;
 
 	while (next_word(&text, word, sizeof word)) {
-		if (strncmp(word, "virtio_mmio.device=", 19) == 0)
-			continue; /* a device, for its driver to find */
+		if (strncmp(word, VIRTIO_WORD, strlen(VIRTIO_WORD)) == 0) {
+			if (!device_window_describe(word + strlen(VIRTIO_WORD)))
+				kprintf("'%s' describes no device: SIZE@ADDRESS:LINE does; it is ignored", word);
+			continue;
+		}
 		if (for_application)
 			words_add(arguments, word, strlen(word));
 		else if (strcmp(word, "--") == 0)

@@ -90,13 +90,20 @@ int irq_register(unsigned gsi, bool level, void (*handler)(void *context), void 
 	return 0;
 }
 
+void irq_mask(unsigned gsi, bool masked)
+{
+	ASSERT(gsi < LINES && lines[gsi].handler != NULL);
+	io_apic_write(IO_APIC_REDIRECTION + 2 * gsi, (VECTOR_LINES + gsi) | (lines[gsi].level ? 0x8000u : 0) | (masked ? LVT_MASKED : 0));
+}
+
 void interrupt_handle(unsigned vector)
 {
 	if (vector == VECTOR_SPURIOUS)
 		return; /* takes no EOI */
+	/* Before the EOI: a handler that masks a level-triggered line must not see it again for the same event. */
+	if (vector >= VECTOR_LINES && vector < VECTOR_LINES + LINES && lines[vector - VECTOR_LINES].handler != NULL)
+		lines[vector - VECTOR_LINES].handler(lines[vector - VECTOR_LINES].context);
 	lapic_write(LAPIC_EOI, 0);
 	if (vector == VECTOR_TIMER)
 		timer_interrupt();
-	else if (vector >= VECTOR_LINES && vector < VECTOR_LINES + LINES && lines[vector - VECTOR_LINES].handler != NULL)
-		lines[vector - VECTOR_LINES].handler(lines[vector - VECTOR_LINES].context);
 }

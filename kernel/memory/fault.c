@@ -20,6 +20,8 @@ static uint64_t entry_flags(const struct mapping *m, uint64_t kept)
 		flags |= PTE_NX;
 	if ((m->protection & PROT_WRITE) != 0 && (kept & PTE_OWNED || m->shared))
 		flags |= PTE_WRITE;
+	if (m->object != NULL && m->object->uncached)
+		flags |= PTE_UNCACHED | PTE_WRITE_THROUGH;
 	return flags;
 }
 

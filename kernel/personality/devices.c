@@ -5,6 +5,7 @@
 #include "memory/memory.h"
 #include "personality/console.h"
 #include "personality/pseudo.h"
+#include "personality/windows.h"
 
 const struct file_system device_file_system = {
 	.type = "devtmpfs", .source = "devtmpfs", .mount_options = "ro", .device = 5, .magic = TMPFS_MAGIC, .read_only = true,
@@ -130,6 +131,9 @@ static struct pseudo nodes[] = {
 	{.name = "console", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(5, 1), .operations = &console_operations},
 	{.name = "mark", .parent = ROOT, .mode = S_IFCHR | 0222, .rdev = DEVICE(10, 250), .operations = &mark_operations},
 	{.name = "seal", .parent = ROOT, .mode = S_IFCHR | 0222, .rdev = DEVICE(10, 251), .operations = &seal_operations},
+	{.name = "mem", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(1, 1), .operations = &window_operations},
+	{.name = "dma", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(10, 249), .operations = &dma_operations},
+	{.name = "irq", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(10, 248), .operations = &line_operations},
 	{.name = "fd", .parent = ROOT, .mode = S_IFLNK | 0777, .target = "/proc/self/fd"},
 	{.name = "stdin", .parent = ROOT, .mode = S_IFLNK | 0777, .target = "/proc/self/fd/0"},
 	{.name = "stdout", .parent = ROOT, .mode = S_IFLNK | 0777, .target = "/proc/self/fd/1"},

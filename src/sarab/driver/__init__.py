@@ -1,0 +1,1 @@
+"""Drivers: what is behind device.network.Network. They know devices, and no stack."""

@@ -1,0 +1,1 @@
+"""virtio 1.3 in Python: transports, the split virtqueue, and the devices on it."""
