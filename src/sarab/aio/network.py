@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sarab.device.network import DeviceLost, Network, Outgoing
@@ -75,6 +76,8 @@ class NetworkDriver:
         self._service: Receiver | None = None
         self.lost: list[str] = []
         """Of every card that was lost, why."""
+        self.before_drain: Callable[[], None] | None = None
+        """Called first by drain()."""
         self.families: tuple[int, ...] = (4, 6) if hasattr(stack, "ipv6") else (4,)
 
     # ---- what the stack has in several forms ---------------------------------------------------------------------
@@ -231,6 +234,8 @@ class NetworkDriver:
     def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Wait until what was written is acknowledged, at most `seconds`. Nobody else receives any more."""
         end = monotonic_ns() + int(seconds * 1e9)
+        if self.before_drain is not None:
+            self.before_drain()
         poll = select.poll()
         for card in self.cards:
             if card.descriptor >= 0:

@@ -35,4 +35,34 @@ def install_asyncio() -> None:
 
 
 def install_socket() -> None:
-    """Have every new socket be ours."""
+    """Have every new socket be ours, and names be resolved by our stack."""
+    import _socket
+    import socket
+    from functools import partial
+
+    from sarab.aio import blocking, names, sockets
+
+    # asyncio wakes a loop by pairs that are the kernel's, which our class leaves to it.
+    sockets.install(network)
+    replaced: dict[str, Any] = {"dup": sockets.dup, "close": sockets.close}
+    for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        replaced[name] = partial(_in_room, getattr(blocking, name))
+    replaced["getservbyname"] = blocking.getservbyname
+    replaced["getservbyport"] = blocking.getservbyport
+    replaced["getnameinfo"] = names.name_info
+    modules: list[Any] = [socket]
+    for module in modules:
+        for name, value in replaced.items():
+            setattr(module, name, value)
+        module.socket = sockets.Socket
+        module.SocketType = sockets.Socket
+    for name, value in replaced.items():
+        if name not in ("dup", "close"):  # ours call these
+            setattr(_socket, name, value)
+    setattr(_socket, "getaddrinfo", partial(_in_room, blocking.getaddrinfo))  # noqa: B010
+
+
+def _in_room(function: Any, *arguments: Any) -> Any:
+    from sarab.aio import sockets
+
+    return function(sockets.room(), *arguments)

@@ -70,3 +70,72 @@ def test_cards_are_configured_by_name() -> None:
 def test_a_wrong_address_is_said_with_its_variable() -> None:
     with pytest.raises(ValueError, match=r"SARAB_IP: '10\.0\.0' is no"):
         configuration({"SARAB_IP": "10.0.0/24"}, "eth0")
+
+
+def test_http_server_and_urllib_meet_over_loopback(tmp_path: Path) -> None:
+    program = """
+        import http.server, threading, urllib.request
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(f"{self.path} for {self.client_address[0]}".encode())
+
+            def log_message(self, *arguments):
+                pass
+
+        with http.server.ThreadingHTTPServer(("localhost", 8000), Handler) as server:
+            threading.Thread(target=server.serve_forever).start()
+            with urllib.request.urlopen("http://localhost:8000/page", timeout=5) as answer:
+                print(answer.status, answer.read().decode())
+            server.shutdown()
+        """
+    assert run(tmp_path, program) == "200 /page for 127.0.0.1\n"
+
+
+def test_a_loop_may_block_on_what_another_loop_serves(tmp_path: Path) -> None:
+    program = """
+        import asyncio, socket
+
+        async def answer(reader, writer):
+            writer.write((await reader.readline()).upper())
+            writer.close()
+
+        def ask():
+            with socket.create_connection(("localhost", 80), 5) as client:
+                client.sendall(b"hello\\n")
+                return client.recv(100)
+
+        async def main():
+            async with await asyncio.start_server(answer, "", 80):
+                print(await asyncio.to_thread(ask))
+                loop = asyncio.get_running_loop()
+                with socket.socket() as client:
+                    client.setblocking(False)
+                    await loop.sock_connect(client, ("127.0.0.1", 80))
+                    await loop.sock_sendall(client, b"again\\n")
+                    print(await loop.sock_recv(client, 100))
+
+        asyncio.run(main())
+        """
+    assert run(tmp_path, program).splitlines() == ["b'HELLO\\n'", "b'AGAIN\\n'"]
+
+
+def test_what_was_written_last_leaves_before_the_end(tmp_path: Path) -> None:
+    program = """
+        import atexit, socket
+
+        with socket.create_server(("127.0.0.1", 80)) as server:
+            client = socket.create_connection(("127.0.0.1", 80))
+            accepted, _ = server.accept()
+            accepted.sendall(b"x" * 1000)
+            accepted.close()
+        flow = client._link.flow
+        from sarab.wiring.network import network
+        atexit.unregister(network().drain)
+        network().drain()
+        print(flow.readable + len(client.recv(2000)))
+        client.close()
+        """
+    assert run(tmp_path, program) == "1000\n"

@@ -1,0 +1,592 @@
+"""The socket module's class over our stack.
+
+A socket is the near end of a kernel's pair, so that reading, writing, waiting and TLS stay C code on a real descriptor;
+here is what needs addresses. sarab.aio.service has the far end.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import socket
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sarab.aio import blocking
+from sarab.aio.faces import Face, Sockaddr, endpoint_address, set_flow_option, sockaddr
+from sarab.aio.network import monotonic_ns
+from sarab.aio.service import ERROR, PREFIX_SIZE, DatagramLink, Link, Service, StreamLink
+from sarab.net.endpoints import Datagrams, Listener
+from sarab.wire import address as wire
+
+if TYPE_CHECKING:
+    from sarab.aio.network import NetworkDriver
+
+KernelSocket: Any = socket.socket
+"""The socket module's own class, as it was before anybody replaced it."""
+C: Any = _socket.socket
+BACKLOG = 128
+FLAGS = int(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
+# Options of the descriptor itself, which are the pair's.
+KERNEL_OPTIONS = (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO) if hasattr(socket, "SO_RCVTIMEO") else (20, 21)
+
+
+class Room:
+    """The sockets of one network."""
+
+    def __init__(self, driver: NetworkDriver) -> None:
+        self.driver = driver
+        self.service = Service(driver)
+        driver.before_drain = self.service.drain
+        self.links: dict[int, Link] = {}
+        """Near descriptor -> link."""
+
+
+_room: Room | None = None
+_driver: Callable[[], NetworkDriver] | None = None
+
+
+def install(driver: Callable[[], NetworkDriver]) -> None:
+    """Make sockets over the network that `driver` returns, when the first is made."""
+    global _driver, _room
+    _driver, _room = driver, None
+
+
+def room() -> Room:
+    """Return where sockets belong to."""
+    global _room
+    if _room is None:
+        assert _driver is not None, "install() comes first"
+        _room = Room(_driver())
+    return _room
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+class Socket(KernelSocket):  # type: ignore[misc]
+    """socket.socket: AF_INET and AF_INET6 by our stack, and everything else by the kernel."""
+
+    __slots__ = ("_link", "_options", "_peer")
+
+    def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> Any:  # noqa: A002
+        kind = type if type == -1 else type & ~FLAGS
+        if cls is Socket and kind == socket.SOCK_DGRAM and family in (-1, *FAMILIES):
+            if fileno is None or isinstance(_linked(fileno), DatagramLink):
+                cls = DatagramSocket
+        return KernelSocket.__new__(cls)
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
+        self._link: Link | None = None
+        self._options: dict[tuple[int, int], int | bytes] = {}
+        self._peer: tuple[bytes, int] | None = None
+        if fileno is not None:
+            link = None if family == socket.AF_UNIX else _linked(fileno)
+            if link is not None:
+                if family == -1:
+                    family = link.family
+                if type == -1:
+                    type = socket.SOCK_DGRAM if isinstance(link, DatagramLink) else socket.SOCK_STREAM  # noqa: A001
+                proto = max(proto, 0)
+            super().__init__(family, type, proto, fileno)
+            if link is not None:
+                self._adopt(link)
+            return
+        family = socket.AF_INET if family == -1 else family
+        type = socket.SOCK_STREAM if type == -1 else type  # noqa: A001
+        if family not in FAMILIES:
+            super().__init__(family, type, proto)
+            return
+        kind = type & ~FLAGS
+        here = room()
+        if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            raise _error(errno.ESOCKTNOSUPPORT)
+        if proto not in (-1, 0, socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP):
+            raise _error(errno.EPROTONOSUPPORT)
+        if family == socket.AF_INET6 and 6 not in here.driver.families:
+            raise _error(errno.EAFNOSUPPORT)
+        is_stream = kind == socket.SOCK_STREAM
+        near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if is_stream else socket.SOCK_SEQPACKET)
+        far.setblocking(False)
+        link = StreamLink(here.service, far) if is_stream else DatagramLink(here.service, far)
+        link.family = family
+        descriptor = near.detach()
+        here.links[descriptor] = link
+        super().__init__(family, type, max(proto, 0), descriptor)
+        self._adopt(link)
+
+    def _adopt(self, link: Link) -> None:
+        self._link = link
+        link.near = weakref.ref(self, lambda gone: _gone(link, gone))
+
+    # ---- names ---------------------------------------------------------------------------------------------------
+
+    def _address(self, name: Any) -> tuple[bytes, int]:
+        """Return the bytes and port of what a program gave as an address. Raises OSError, TypeError."""
+        if not isinstance(name, tuple) or len(name) < 2:
+            raise TypeError(f"{self.family!s}: the address must be a tuple, not {type(name).__name__}")
+        host, port = name[0], name[1]
+        if not isinstance(port, int):
+            raise TypeError("an integer is required for the port")
+        if not 0 <= port <= 0xFFFF:
+            raise OverflowError("port must be 0-65535.")
+        if host == "<broadcast>":
+            return wire.BROADCAST4, port
+        six = self.family == socket.AF_INET6
+        if host == "":
+            return (wire.ANY6 if six else wire.ANY4), port
+        try:
+            found = endpoint_address((host, port))[0]
+        except OSError:
+            infos = blocking.getaddrinfo(room(), host, port, self.family, self.type)
+            found = endpoint_address(infos[0][4])[0]
+        if six and found[:12] == wire.MAPPED:
+            found = found[12:]  # the stack speaks IPv4 to it (RFC 4291 section 2.5.5.2)
+        if not six and len(found) != 4:
+            raise socket.gaierror(socket.EAI_FAMILY, "Address family for hostname not supported")
+        return found, port
+
+    def _name(self, address: bytes, port: int) -> Sockaddr:
+        if self.family == socket.AF_INET6 and len(address) != 16:
+            address = wire.MAPPED + address if any(address) else wire.ANY6
+        return sockaddr(address, port)
+
+    def getsockname(self) -> Any:
+        """Our address."""
+        link = self._link
+        if link is None:
+            return super().getsockname()
+        self._check_open()
+        endpoint: Any = link.endpoint
+        return self._name(b"", 0) if endpoint is None else self._name(*endpoint.local)
+
+    def getpeername(self) -> Any:
+        """The peer's address."""
+        link = self._link
+        if link is None:
+            return super().getpeername()
+        self._check_open()
+        remote = self._peer if self._peer is not None else getattr(link.endpoint, "remote", None)
+        if remote is None or getattr(link, "connecting", False):
+            raise _error(errno.ENOTCONN)
+        return self._name(*remote)
+
+    def _check_open(self) -> None:
+        if self.fileno() < 0:
+            raise _error(errno.EBADF)
+
+    # ---- listening -----------------------------------------------------------------------------------------------
+
+    def bind(self, address: Any) -> None:
+        """Take an address; a listener has it from now on, so that nobody else can."""
+        link = self._link
+        if link is None:
+            super().bind(address)
+            return
+        self._check_open()
+        assert isinstance(link, StreamLink)
+        host, port = self._address(address)
+        driver = link.driver
+        with driver.lock:
+            if link.endpoint is not None:
+                raise _error(errno.EINVAL)
+            link.listener = driver.listen(host, port, BACKLOG)
+            link.listener.owner = link
+            link.service.acquire()
+
+    def listen(self, backlog: int = BACKLOG) -> None:
+        """Take connections."""
+        link = self._link
+        if link is None:
+            super().listen(backlog)
+            return
+        self._check_open()
+        assert isinstance(link, StreamLink)
+        if link.flow is not None:
+            raise _error(errno.EINVAL)
+        if link.listener is None:
+            self.bind(("", 0))
+        with link.driver.lock:
+            assert link.listener is not None
+            link.listener.backlog = max(min(backlog, socket.SOMAXCONN), 1)
+            link.listening = True
+            link.offer()
+
+    def _accept(self) -> tuple[int, Any]:
+        """For accept(): wait as recv() waits, for the pair has a byte a connection."""
+        link = self._link
+        if link is None:
+            found: tuple[int, Any] = super()._accept()
+            return found
+        self._check_open()
+        if not isinstance(link, StreamLink) or not link.listening:
+            raise _error(errno.EINVAL)
+        while True:
+            if not C.recv(self, 1):
+                raise _error(errno.EINVAL)
+            with link.driver.lock:
+                flow = link.take()
+            if flow is not None:
+                break
+        here = room()
+        near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        far.setblocking(False)
+        made = StreamLink(here.service, far)
+        made.family = self.family
+        descriptor = near.detach()
+        here.links[descriptor] = made
+        with link.driver.lock:
+            here.service.acquire()
+            made.attach(flow)
+            here.service.wake()
+        return descriptor, self._name(*flow.remote)
+
+    def _sarab_take(self) -> Face | None:
+        """For our loop: a listener, without this socket between; None: read the descriptor."""
+        link = self._link
+        if not isinstance(link, StreamLink) or link.flow is not None:
+            return None
+        if not link.listening:
+            self.listen()
+        with link.driver.lock:
+            listener, link.listener = link.listener, None
+            link.service.release()
+        assert isinstance(listener, Listener)
+        link.taken = listener
+        return Face(link.driver, listener)
+
+    # ---- connecting ----------------------------------------------------------------------------------------------
+
+    def connect(self, address: Any) -> None:
+        """Connect; wait for it as long as the time-out says."""
+        link = self._link
+        if link is None:
+            super().connect(address)
+            return
+        self._check_open()
+        number = self._connect(link, address)
+        if number:
+            raise _error(number)
+
+    def connect_ex(self, address: Any) -> int:
+        """Connect, and return an errno."""
+        link = self._link
+        if link is None:
+            return int(super().connect_ex(address))
+        self._check_open()
+        try:
+            return self._connect(link, address)
+        except (socket.gaierror, TimeoutError, TypeError, OverflowError) as error:
+            if isinstance(error, TimeoutError):
+                return errno.EAGAIN
+            raise
+        except OSError as error:
+            return error.errno or errno.EIO
+
+    def _connect(self, link: Link, address: Any) -> int:
+        assert isinstance(link, StreamLink)
+        host, port = self._address(address)
+        if link.flow is not None:
+            return errno.EALREADY if link.connecting else errno.EISCONN
+        if link.listening:
+            return errno.EISCONN
+        driver, timeout = link.driver, self.gettimeout()
+        if timeout != 0:
+            blocking.wait_configured(link.service, host)
+        local, local_port = b"", 0
+        with driver.lock:
+            if link.listener is not None:
+                local, local_port = link.listener.local
+                link.listener.close(monotonic_ns())
+                link.listener = None
+                link.service.release()
+            flow = driver.stack.tcp_connect(monotonic_ns(), host, port, local=local, local_port=local_port)
+            for (level, option), value in self._options.items():
+                if isinstance(value, int):
+                    set_flow_option(flow, level, option, value, self._options)
+            link.service.acquire()
+            link.connect(flow)
+            if timeout == 0:
+                link.fill(self)
+            driver.flush()
+        if timeout == 0:
+            return errno.EINPROGRESS
+        if not link.over.wait(timeout):
+            with driver.lock:
+                if link.connecting:
+                    link.flow = None
+                    link.connecting = False
+                    flow.abort(monotonic_ns())
+                    link.service.release()
+            raise TimeoutError("timed out")
+        return self._take_error(link)
+
+    def _take_error(self, link: Link) -> int:
+        number, link.error = link.error, 0
+        return number
+
+    # ---- options and the end -------------------------------------------------------------------------------------
+
+    def setsockopt(self, level: int, option: int, value: Any, *length: int) -> None:
+        """Do what the option means to our stack, and remember what means nothing."""
+        link = self._link
+        if link is None or (level == socket.SOL_SOCKET and option in KERNEL_OPTIONS):
+            super().setsockopt(level, option, value, *length)
+            return
+        self._check_open()
+        self._options[level, option] = value if isinstance(value, int) else bytes(value or b"")
+        flow = getattr(link, "flow", None)
+        if flow is not None and isinstance(value, int):
+            with link.driver.lock:
+                set_flow_option(flow, level, option, value, self._options)
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        """What was set; SO_ERROR, SO_TYPE and the like as they are."""
+        link = self._link
+        if link is None or (level == socket.SOL_SOCKET and option in KERNEL_OPTIONS):
+            return super().getsockopt(level, option, *((size,) if size else ()))
+        self._check_open()
+        value: int | bytes = self._options.get((level, option), 0)
+        if level == socket.SOL_SOCKET:
+            if option == socket.SO_ERROR:
+                value = self._take_error(link)
+            elif option == socket.SO_TYPE:
+                value = int(self.type)
+            elif option == socket.SO_ACCEPTCONN:
+                value = int(getattr(link, "listening", False))
+            elif option == socket.SO_DOMAIN:
+                value = int(self.family)
+            elif option == socket.SO_PROTOCOL:
+                value = int(socket.IPPROTO_UDP if isinstance(link, DatagramLink) else socket.IPPROTO_TCP)
+            elif option in (socket.SO_RCVBUF, socket.SO_SNDBUF) and not value:
+                value = 1 << 17
+        return value.to_bytes(4, "little")[:size] if size and isinstance(value, int) else value
+
+    def shutdown(self, how: int) -> None:
+        """Shut one direction; the far end sees it behind what was written."""
+        link = self._link
+        if isinstance(link, StreamLink) and (link.flow is None or link.connecting) and not link.listening:
+            self._check_open()
+            raise _error(errno.ENOTCONN)
+        super().shutdown(how)
+
+    def dup(self) -> Any:
+        """Another socket of the same connection."""
+        return super().dup() if self._link is None else self.__class__(fileno=dup(self.fileno()))
+
+    def detach(self) -> int:
+        """Give the descriptor away; the link stays with it."""
+        self._link = None
+        return int(super().detach())
+
+    def plain_send(self, data: bytes, flags: int) -> int:
+        """For the far end: send into the pair."""
+        return int(C.send(self, data, flags))
+
+    def _real_close(self, *arguments: Any) -> None:
+        link = self._link
+        descriptor = self.fileno()
+        if link is None or descriptor < 0:
+            super()._real_close(*arguments)
+            return
+        linger = self._options.get((socket.SOL_SOCKET, socket.SO_LINGER))
+        with link.driver.lock:
+            if linger == b"\1\0\0\0\0\0\0\0" and isinstance(link, StreamLink) and link.references == 1:
+                link.reset()
+            super()._real_close(*arguments)
+            _forget(descriptor, link)
+        if link.driver.dirty:
+            link.driver.flush()
+
+
+class DatagramSocket(Socket):
+    """A UDP socket: what comes has its sender before it, what goes needs no descriptor."""
+
+    __slots__ = ()
+
+    def _port(self, *, local: tuple[bytes, int] | None = None) -> Datagrams:
+        """Return the port, opened where it is not yet."""
+        link = self._link
+        assert isinstance(link, DatagramLink)
+        self._check_open()
+        with link.driver.lock:
+            if link.port is None:
+                host, number = local or (b"", 0)
+                reuse = bool(
+                    self._options.get((socket.SOL_SOCKET, socket.SO_REUSEADDR))
+                    or self._options.get((socket.SOL_SOCKET, socket.SO_REUSEPORT))
+                )
+                link.open(link.driver.stack.udp_open(monotonic_ns(), host, number, reuse_address=reuse))
+            assert link.port is not None
+            return link.port
+
+    def bind(self, address: Any) -> None:
+        """Take a port."""
+        if isinstance(self._link, DatagramLink) and self._link.port is not None:
+            raise _error(errno.EINVAL)
+        self._port(local=self._address(address))
+
+    def connect(self, address: Any) -> None:
+        """Speak with one peer only; AF_UNSPEC, to speak with all again, is not offered."""
+        target = self._address(address)
+        if not any(target[0]):
+            target = wire.LOOPBACK4, target[1]
+        port = self._port()
+        link = self._link
+        assert link is not None
+        with link.driver.lock:
+            if not any(port.local[0]):
+                port.local = link.driver.stack.source_for(target[0]), port.local[1]
+            port.connect(*target)
+
+    def connect_ex(self, address: Any) -> int:
+        """connect(), with an errno for an answer."""
+        try:
+            self.connect(address)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def listen(self, backlog: int = BACKLOG) -> None:
+        """Nobody listens so."""
+        raise _error(errno.EOPNOTSUPP)
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        """sendto(data, address) or sendto(data, flags, address)."""
+        if not 1 <= len(rest) <= 2:
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(rest)} given)")
+        return self._send(data, self._address(rest[-1]))
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send to the peer."""
+        return self._send(data, None)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send to the peer."""
+        self._send(data, None)
+
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
+        """Send pieces as one datagram."""
+        return self._send(b"".join(bytes(b) for b in buffers), None if address is None else self._address(address))
+
+    def _send(self, data: Any, target: tuple[bytes, int] | None) -> int:
+        body = bytes(memoryview(data))
+        port = self._port()
+        link = self._link
+        assert link is not None
+        with link.driver.lock:
+            target = target or port.remote
+            if target is None:
+                raise _error(errno.EDESTADDRREQ)
+            if link.error or port.error:
+                self._raise_pending(link)
+            if not any(target[0]):
+                target = wire.LOOPBACK4, target[1]
+            port.send_to(monotonic_ns(), body, *target)
+            link.driver.flush()
+        return len(body)
+
+    def _raise_pending(self, link: Link) -> None:
+        number = self._take_error(link)
+        if number:
+            raise _error(number)
+
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
+        """Receive a datagram, and who sent it."""
+        if size < 0:
+            raise ValueError("negative buffersize in recvfrom")
+        link = self._link
+        assert link is not None
+        self._port()
+        whole = C.recv(self, size + PREFIX_SIZE, flags)
+        if not whole:
+            return b"", None
+        with link.driver.lock:
+            link.carry()  # type: ignore[attr-defined]
+        length, number = whole[0], int.from_bytes(whole[1:3], "big")
+        if length == ERROR:
+            link.error = 0
+            raise _error(number)
+        return whole[PREFIX_SIZE:], self._name(whole[3 : 3 + length], number)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive a datagram."""
+        return self.recvfrom(size, flags)[0]
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """Receive a datagram into memory."""
+        view = memoryview(buffer).cast("B")
+        data, name = self.recvfrom(nbytes or len(view), flags)
+        view[: len(data)] = data
+        return len(data), name
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive a datagram into memory."""
+        return self.recvfrom_into(buffer, nbytes, flags)[0]
+
+    def recvmsg(self, size: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
+        """Receive a datagram; there is nothing beside it."""
+        data, name = self.recvfrom(size, flags)
+        return data, [], 0, name
+
+    def shutdown(self, how: int) -> None:
+        """Of the peer's connection only."""
+        if getattr(self._link.endpoint if self._link else None, "remote", None) is None:
+            raise _error(errno.ENOTCONN)
+        C.shutdown(self, how)
+
+    def _sarab_take(self) -> Face | None:
+        """For our loop: the descriptor is read."""
+        return None
+
+
+def _linked(descriptor: Any) -> Link | None:
+    return None if _room is None or not isinstance(descriptor, int) else _room.links.get(descriptor)
+
+
+def _gone(link: Link, gone: Any) -> None:
+    """A socket was forgotten without being closed: its descriptor is closed by now."""
+    if link.near is gone and not link.closed:
+        here = room()
+        with link.driver.lock:
+            for descriptor, other in list(here.links.items()):
+                if other is link:
+                    del here.links[descriptor]
+            link.close()
+
+
+def _forget(descriptor: int, link: Link) -> None:
+    """A descriptor is closed. The lock is held."""
+    here = room()
+    if here.links.get(descriptor) is link:
+        del here.links[descriptor]
+    link.references -= 1
+    if link.references == 0:
+        taken = link.taken
+        if taken is not None and not taken.closed:
+            taken.close(monotonic_ns())
+        link.close()
+
+
+def dup(descriptor: int) -> int:
+    """socket.dup(): the new descriptor is of the same socket."""
+    made: int = _socket.dup(descriptor)
+    link = _linked(descriptor)
+    if link is not None:
+        with link.driver.lock:
+            room().links[made] = link
+            link.references += 1
+    return made
+
+
+def close(descriptor: int) -> None:
+    """socket.close(): close a descriptor."""
+    link = _linked(descriptor)
+    _socket.close(descriptor)
+    if link is not None:
+        with link.driver.lock:
+            _forget(descriptor, link)

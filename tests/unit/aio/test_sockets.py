@@ -1,0 +1,311 @@
+"""Sockets for blocking code, over the stack's loopback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from sarab.aio import blocking, sockets
+from sarab.aio.network import NetworkDriver
+from sarab.aio.sockets import Socket
+from sarab.net.stack import Stack
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[NetworkDriver]:
+    made = NetworkDriver(Stack(os.urandom))
+    sockets.install(lambda: made)
+    monkeypatch.setattr(socket, "socket", Socket)
+    yield made
+    room = sockets.room()
+    for _ in range(200):
+        if not room.service._users:
+            break
+        time.sleep(0.005)
+    assert room.service._users == 0, "somebody still needs the service thread"
+    assert not room.links
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def listener() -> Any:
+    made = Socket()
+    made.bind((HOST, 0))
+    made.listen()
+    made.settimeout(5)
+    return made
+
+
+def pair() -> tuple[Any, Any]:
+    with listener() as server:
+        client = Socket()
+        client.settimeout(5)
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        accepted.settimeout(5)
+        return client, accepted
+
+
+def test_bytes_go_both_ways_and_names_are_told() -> None:
+    client, server = pair()
+    with client, server:
+        client.sendall(b"hello")
+        assert server.recv(100) == b"hello"
+        server.sendall(b"world")
+        assert client.recv(100) == b"world"
+        assert client.getpeername() == server.getsockname()
+        assert server.getpeername() == client.getsockname()
+        assert client.family == socket.AF_INET
+        assert client.type == socket.SOCK_STREAM
+
+
+def test_much_data_arrives_whole(threads: ThreadPoolExecutor) -> None:
+    data = os.urandom(1 << 20) * 6
+    client, server = pair()
+    with client, server:
+
+        def send() -> None:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+
+        done = threads.submit(send)
+        got = bytearray()
+        while piece := server.recv(65536):
+            got += piece
+        done.result()
+    assert bytes(got) == data
+
+
+def test_half_a_close_leaves_the_other_direction() -> None:
+    client, server = pair()
+    with client, server:
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        assert server.recv(100) == b"question"
+        assert server.recv(100) == b""
+        server.sendall(b"answer")
+        server.close()
+        assert client.recv(100) == b"answer"
+        assert client.recv(100) == b""
+
+
+def test_what_was_written_before_close_arrives() -> None:
+    client, server = pair()
+    with server:
+        client.sendall(b"x" * 100_000)
+        client.close()
+        got = 0
+        while piece := server.recv(65536):
+            got += len(piece)
+        assert got == 100_000
+
+
+def test_refused_is_econnrefused() -> None:
+    with Socket() as client:
+        with pytest.raises(ConnectionRefusedError):
+            client.connect((HOST, 9))
+        assert client.connect_ex((HOST, 9)) == errno.ECONNREFUSED
+
+
+def test_a_reset_is_econnreset() -> None:
+    client, server = pair()
+    with client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        server.close()
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_a_connection_without_waiting_becomes_writable() -> None:
+    with listener() as server, Socket() as client:
+        client.setblocking(False)
+        assert client.connect_ex(server.getsockname()) == errno.EINPROGRESS
+        assert select.select([], [client], [], 5)[1]
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        accepted, _ = server.accept()
+        with accepted:
+            client.send(b"1")
+            assert accepted.recv(10) == b"1"
+
+
+def test_a_refusal_without_waiting_is_so_error() -> None:
+    with Socket() as client:
+        client.setblocking(False)
+        client.connect_ex((HOST, 9))
+        assert select.select([], [client], [], 5)[1]
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+
+
+def test_a_listener_is_readable_while_connections_wait() -> None:
+    with listener() as server, Socket() as client:
+        assert not select.select([server], [], [], 0)[0]
+        client.connect(server.getsockname())
+        assert select.select([server], [], [], 5)[0]
+        server.accept()[0].close()
+        assert not select.select([server], [], [], 0)[0]
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_time_outs_are_told() -> None:
+    client, server = pair()
+    with client, server:
+        client.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    with listener() as waiting:
+        waiting.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            waiting.accept()
+
+
+def test_a_port_is_taken_once_and_free_again() -> None:
+    with listener() as first:
+        name = first.getsockname()
+        with Socket() as second:
+            with pytest.raises(OSError, match=r"in use|listener already"):
+                second.bind(name)
+    with Socket() as third:
+        third.bind(name)
+
+
+def test_makefile_and_dup_share_the_connection() -> None:
+    client, server = pair()
+    with client, server:
+        with client.dup() as other:
+            other.sendall(b"line\n")
+        with server.makefile("rb") as file:
+            assert file.readline() == b"line\n"
+        client.sendall(b"still here")
+        assert server.recv(100) == b"still here"
+
+
+def test_datagrams_have_their_senders() -> None:
+    with Socket(type=socket.SOCK_DGRAM) as one, Socket(type=socket.SOCK_DGRAM) as other:
+        one.bind((HOST, 0))
+        one.settimeout(5)
+        other.settimeout(5)
+        other.sendto(b"hello", one.getsockname())
+        data, name = one.recvfrom(100)
+        assert data == b"hello"
+        one.sendto(b"", name)
+        one.sendto(b"long enough", name)
+        assert other.recvfrom(100) == (b"", one.getsockname())
+        assert other.recvfrom(4) == (b"long", one.getsockname())
+        buffer = bytearray(10)
+        one.sendto(b"abc", name)
+        assert other.recv_into(buffer) == 3
+        assert buffer[:3] == b"abc"
+
+
+def test_a_connected_udp_socket_hears_that_nobody_is_there() -> None:
+    with Socket(type=socket.SOCK_DGRAM) as one:
+        one.settimeout(5)
+        one.connect((HOST, 9))
+        one.send(b"hello")
+        with pytest.raises(ConnectionRefusedError):
+            one.recv(10)
+
+
+def test_options_are_remembered_and_done() -> None:
+    client, server = pair()
+    with client, server:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert not client._link.flow.machine._settings.nagle
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+
+
+def test_a_forgotten_listener_gives_its_port_back() -> None:
+    server = listener()
+    name = server.getsockname()
+    with pytest.warns(ResourceWarning):
+        del server
+    with Socket() as other:
+        other.bind(name)
+
+
+def test_unix_pairs_are_the_kernels() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        one.send(b"x")
+        assert other.recv(1) == b"x"
+        assert one.family == socket.AF_UNIX
+
+
+def test_many_threads_have_their_own_connections(threads: ThreadPoolExecutor) -> None:
+    with listener() as server:
+
+        def serve() -> None:
+            for _ in range(20):
+                accepted, _ = server.accept()
+                with accepted:
+                    accepted.sendall(accepted.recv(100).upper())
+
+        def ask(index: int) -> bytes:
+            with Socket() as client:
+                client.settimeout(5)
+                client.connect(server.getsockname())
+                client.sendall(b"n%d" % index)
+                return bytes(client.recv(100))
+
+        done = threads.submit(serve)
+        assert [*threads.map(ask, range(20))] == [b"N%d" % index for index in range(20)]
+        done.result()
+
+
+def test_names_are_resolved_without_a_network() -> None:
+    room = sockets.room()
+    assert blocking.gethostbyname(room, "localhost") == HOST
+    assert blocking.gethostbyaddr(room, HOST)[0] == "localhost"
+    infos = blocking.getaddrinfo(room, "127.0.0.1", "http", 0, socket.SOCK_STREAM)
+    assert infos == [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, 80))]
+    with pytest.raises(socket.gaierror):
+        blocking.getaddrinfo(room, "nowhere.invalid", 80)
+
+
+def test_a_loop_serves_a_socket_and_its_thread_may_block(driver: NetworkDriver) -> None:
+    import asyncio
+
+    from sarab.aio.loop import Loop
+
+    loop = Loop(driver)
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read(100)).upper())
+        writer.close()
+
+    def ask(name: Any) -> bytes:
+        with Socket() as client:
+            client.settimeout(5)
+            client.connect(name)
+            client.sendall(b"hello")
+            return bytes(client.recv(100))
+
+    async def main() -> bytes:
+        with listener() as sock:
+            server = await asyncio.start_server(echo, sock=sock)
+            answer = await asyncio.to_thread(ask, sock.getsockname())
+            server.close()
+            return answer
+
+    assert loop.run_until_complete(asyncio.wait_for(main(), 5)) == b"HELLO"
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    assert threading.active_count() >= 1
