@@ -139,3 +139,29 @@ def test_what_was_written_last_leaves_before_the_end(tmp_path: Path) -> None:
         client.close()
         """
     assert run(tmp_path, program) == "1000\n"
+
+
+def test_blocking_tls_runs_over_our_sockets(tmp_path: Path) -> None:
+    from tests.unit.aio.certificate import write_certificate
+
+    file = write_certificate(tmp_path)
+    program = f"""
+        import socket, ssl, threading
+
+        server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server_context.load_cert_chain({str(file)!r})
+        client_context = ssl.create_default_context(cafile={str(file)!r})
+
+        def serve(server):
+            accepted, _ = server.accept()
+            with server_context.wrap_socket(accepted, server_side=True) as secure:
+                secure.sendall(secure.recv(100).upper())
+
+        with socket.create_server(("127.0.0.1", 443)) as server:
+            threading.Thread(target=serve, args=(server,)).start()
+            with socket.create_connection(("localhost", 443), 5) as plain:
+                with client_context.wrap_socket(plain, server_hostname="localhost") as secure:
+                    secure.sendall(b"secret")
+                    print(secure.recv(100), secure.getpeername())
+        """
+    assert run(tmp_path, program) == "b'SECRET' ('127.0.0.1', 443)\n"
