@@ -61,7 +61,7 @@ def test_notes_are_kept_and_counted(images: dict[str, Path]) -> None:
 
 
 def test_every_example_is_used_here(images: dict[str, Path]) -> None:
-    source = Path(__file__).read_text()
+    source = "".join((Path(__file__).parent / name).read_text() for name in ("test_examples.py", "test_web.py"))
     assert [name for name in images if f'images["{name}"]' not in source] == []
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sarab.cli.build import Progress, add_build_arguments, options_of, spec_of
-from sarab.errors import UsageError
+from sarab.errors import SarabError, UsageError
 
 if TYPE_CHECKING:
+    from sarab.machine.network import NetworkOptions
     from sarab.machine.options import MachineOptions
     from sarab.machine.outcome import Outcome
 
@@ -23,6 +24,8 @@ IMAGES_KEPT_DAYS = 30
 """An image in the cache that was not run for so long is removed."""
 
 MACHINE_OPTIONS = ("machine", "memory", "accel", "gdb", "trace", "marks")
+NETWORK_OPTIONS = ("publish", "tap", "ip", "gateway", "dns", "hostname", "mac", "pcap")
+PROCESS_NETWORK_OPTIONS = ("publish", "net", "mac", "pcap")
 IMAGE_OPTIONS = ("include", "exclude", "with_source", "seal", "kernel")
 
 EPILOG = """\
@@ -52,6 +55,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--gdb", nargs="?", const=0, type=_port, metavar="PORT", help="wait for a debugger (1234)")
     machine.add_argument("--trace", action="store_true", help="print every system call on the console")
     machine.add_argument("--marks", action="store_true", help="show when each step of the boot was done")
+    network = parser.add_argument_group("the network")
+    network.add_argument("--net", choices=["user", "none"], help="user: behind this host's network (the default); none")
+    network.add_argument("-p", "--publish", action="append", default=[], metavar="[ADDRESS:]HOST-PORT:PORT[/udp]",
+                         help="have a port of this host (on 127.0.0.1) lead to one of the program's")  # fmt: skip
+    network.add_argument("--tap", metavar="NAME", help="put the card on a tap device of this host")
+    network.add_argument("--ip", action="append", default=[], metavar="ADDRESS/PREFIX", help="an address of the card")
+    network.add_argument("--gateway", action="append", default=[], metavar="ADDRESS", help="the router on its network")
+    network.add_argument("--dns", action="append", default=[], metavar="ADDRESS", help="a server that resolves names")
+    network.add_argument("--hostname", metavar="NAME", help="the name of the program's host")
+    network.add_argument("--mac", metavar="MAC", help="the card's own address (02:...)")
+    network.add_argument("--pcap", type=Path, metavar="FILE", help="write every frame into a file for Wireshark")
     add_build_arguments(parser)
 
 
@@ -60,14 +74,22 @@ def run(arguments: argparse.Namespace) -> int:
     spec = spec_of(arguments)
     if arguments.on == "process":
         return _on_process(spec, arguments)
+    from dataclasses import replace
+
     from sarab.machine.image import is_elf
 
     image = Path(spec)
     options = _machine_options(arguments)
+    if options.network is not None:
+        from sarab.machine.network import check
+
+        check(options.network)  # before anything is built
     if is_elf(image):
         _refuse(arguments, IMAGE_OPTIONS, f"belongs to 'sarab build': {image} is an image already")
     else:
         image = _build(spec, arguments)
+    if options.network is not None and not _asks_for_network(arguments) and not _has_network(image):
+        options = replace(options, network=None)
     return _boot(image, options, arguments)
 
 
@@ -153,6 +175,17 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
     from sarab.machine.options import parse_environment
     from sarab.machine.process import run_process
 
+    _refuse(arguments, PROCESS_NETWORK_OPTIONS, "means nothing to a Linux process (--on process)")
+    environment = [parse_environment(item) for item in arguments.env]
+    if arguments.tap is None:
+        _refuse(arguments, NETWORK_OPTIONS, "needs --tap: without it a Linux process has the host's own network")
+    else:
+        from sarab.machine.network import check
+
+        options = _network_options(arguments)
+        assert options is not None
+        check(options)
+        environment = [("SARAB_TAP", arguments.tap), *options.environment, *environment]
     if is_elf(Path(spec)):
         raise UsageError(f"{spec} is an image: name the application that it was built from, to run it on a process")
     application = parse(spec)
@@ -161,7 +194,7 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
         str(application.script) if application.script is not None else application.target,
         application.root,
         arguments.application_arguments,
-        [parse_environment(item) for item in arguments.env],
+        environment,
         arguments.timeout,
         _say,
     )
@@ -182,9 +215,47 @@ def _machine_options(arguments: argparse.Namespace) -> MachineOptions:
         tmp=None if arguments.tmp is None else options.parse_tmp(arguments.tmp),
         trace=arguments.trace,
         marks=arguments.marks,
+        network=_network_options(arguments),
         timeout_s=arguments.timeout,
         gdb_port=gdb_port,
     )
+
+
+def _network_options(arguments: argparse.Namespace) -> NetworkOptions | None:
+    if arguments.net == "none" or (arguments.machine not in (None, "microvm") and not _asks_for_network(arguments)):
+        _refuse(arguments, NETWORK_OPTIONS, "means nothing without a network card (--net none)")
+        return None
+    from sarab.machine.network import make
+
+    if arguments.net == "user" and arguments.tap is not None:
+        raise UsageError("--net user and --tap are two networks, and there is one card: give one of them")
+    if arguments.tap is not None and not arguments.ip:
+        raise UsageError("--tap needs an address: --ip 10.0.0.2/24 (and --gateway, --dns); there is no DHCP client yet")
+    return make(
+        tap=arguments.tap,
+        forwards=arguments.publish,
+        addresses=arguments.ip,
+        gateways=arguments.gateway,
+        dns=arguments.dns,
+        mac=arguments.mac,
+        hostname=arguments.hostname,
+        pcap=arguments.pcap,
+    )
+
+
+def _asks_for_network(arguments: argparse.Namespace) -> bool:
+    return arguments.net == "user" or any(getattr(arguments, name) for name in NETWORK_OPTIONS)
+
+
+def _has_network(image: Path) -> bool:
+    """Whether the image can drive a card: a program that imports no sockets is spared one."""
+    from sarab.build.image import read
+
+    try:
+        files = read(image.read_bytes()).files
+    except (SarabError, OSError):
+        return False  # whatever it is, the machine will say so
+    return any(node.path.endswith("/sarab/driver/virtio/net.pyc") for node in files)
 
 
 def _refuse(arguments: argparse.Namespace, options: tuple[str, ...], why: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sarab.errors import UsageError
+from sarab.machine.network import NetworkOptions
 
 MachineType = Literal["microvm", "q35", "pc"]
 Accelerator = Literal["auto", "kvm", "tcg"]
@@ -42,12 +43,19 @@ class MachineOptions:
     """Report boot marks."""
     kernel_options: tuple[str, ...] = ()
     """More words for the kernel, as they are."""
+    network: NetworkOptions | None = None
+    """The card, or none; microvm only."""
     timeout_s: float | None = None
     """The machine is killed when it is older than this."""
     gdb_port: int | None = None
     """Wait for a debugger on this port of the loopback address before the first instruction."""
     qemu: str | None = None
     """QEMU's program; None searches PATH."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what does not go together."""
+        if self.network is not None and self.machine != "microvm":
+            raise UsageError(f"{self.machine} has no network card yet (virtio over PCI): leave --machine out")
 
 
 def parse_memory(text: str) -> int:
@@ -96,7 +104,8 @@ def command_line(options: MachineOptions, host_words: Iterable[str] = ()) -> str
     words += ["trace"] * options.trace + ["marks"] * options.marks
     if options.tmp is not None:
         words.append(f"tmp={options.tmp}")
-    words += [f"{name}={value}" for name, value in options.environment]
+    told = () if options.network is None else options.network.environment
+    words += [f"{name}={value}" for name, value in (*told, *options.environment)]
     if options.arguments:
         words += ["--", *options.arguments]
     line = " ".join(map(quote, words))

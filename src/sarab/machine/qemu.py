@@ -27,6 +27,7 @@ from sarab.folders import cache_folder
 from sarab.machine.accelerator import Choice, choose
 from sarab.machine.errors import NotBootable, QemuFailed, QemuMissing
 from sarab.machine.image import memory_end
+from sarab.machine.network import check as check_network
 from sarab.machine.options import MachineOptions
 from sarab.machine.outcome import Outcome
 from sarab.machine.running import Running
@@ -91,6 +92,8 @@ class Qemu:
                 f"{self.image} does not fit into {self.options.memory_mib} MiB of memory: it needs more than "
                 f"{(end + (1 << 20) - 1) >> 20} MiB (--memory)"
             )
+        if self.options.network is not None:
+            check_network(self.options.network)
         choice = choice or self.choose_accelerator()
         console_read, console_write = os.pipe2(os.O_CLOEXEC)
         control_read, control_write = os.pipe2(os.O_CLOEXEC)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from sarab.machine.network import kernel_words, qemu_words
 from sarab.machine.options import MachineOptions, command_line
 
 # The kernel measures the TSC against the PIT where there is no kvmclock, reads the date from the RTC, and hears of
 # `system_powerdown` through ACPI. Everything that it does not use is off: it would cost start-up time.
 MACHINES = {
-    "microvm": "microvm,acpi=on,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=off",
+    "microvm": "microvm,acpi=on,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=off,ioapic2=off",
     "q35": "q35,usb=off,vmport=off,smbus=off,sata=off",
     "pc": "pc,usb=off,vmport=off",
 }
@@ -41,7 +42,8 @@ def qemu_vector(qemu: str, image: Path, options: MachineOptions, processor: str,
     vector = [qemu, "-name", "sarab", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     vector += ["-machine", MACHINES[options.machine], "-accel", accelerator, "-cpu", PROCESSORS[processor]]
     vector += ["-smp", "1", "-m", f"{options.memory_mib}M", "-sandbox", SANDBOX]
-    vector += ["-kernel", str(image), "-append", command_line(options, ["input=escaped"])]
+    host_words = ["input=escaped", *kernel_words(options.network)]
+    vector += ["-kernel", str(image), "-append", command_line(options, host_words)]
     vector += ["-chardev", f"file,id=console,path=/dev/fd/{channels.console}"]
     vector += ["-device", "isa-debugcon,iobase=0xe9,readback=0xe9,chardev=console"]
     vector += ["-chardev", f"file,id=control,path=/dev/fd/{channels.control}"]
@@ -49,6 +51,8 @@ def qemu_vector(qemu: str, image: Path, options: MachineOptions, processor: str,
     vector += ["-chardev", f"socket,id=serial,fd={channels.serial}", "-serial", "chardev:serial"]
     vector += ["-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control"]
     vector += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+    if options.network is not None:
+        vector += qemu_words(options.network)
     if options.gdb_port is not None:
         vector += ["-gdb", f"tcp:127.0.0.1:{options.gdb_port}", "-S"]
     return vector

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sarab.machine.network import NetworkOptions, parse_forward
 from sarab.machine.options import MachineOptions
 from sarab.machine.vector import Channels, qemu_vector
 
@@ -48,6 +49,18 @@ def test_channels_are_where_decision_0002_has_them() -> None:
         "socket,id=serial,fd=12",
         "socket,id=qmp,fd=13",
     ]
+
+
+def test_a_card_has_its_words_and_its_description() -> None:
+    forwards = parse_forward("8080:80"), parse_forward("[::1]:53:5353/udp")
+    network = NetworkOptions(forwards=forwards, mac="02:00:00:00:00:01")
+    words = vector(network=network)
+    assert after(words, "-netdev") == ["user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:[::1]:53-:5353"]
+    assert "virtio-net-device,netdev=net0,bus=virtio-mmio-bus.0,mq=off,mac=02:00:00:00:00:01" in after(words, "-device")
+    told = after(words, "-append")[0].split()
+    assert told[1] == "virtio_mmio.device=512@0xfeb00000:16"
+    assert told[2:] == ["SARAB_IP=10.0.2.15/24", "SARAB_GATEWAY=10.0.2.2", "SARAB_DNS=10.0.2.3"]
+    assert not [word for word in vector() if "virtio" in word]
 
 
 def test_debugger_listens_on_the_loopback_address_only() -> None:

@@ -1,0 +1,70 @@
+"""A program in a booted image, reached through forwarded ports: what the tests of network programs share."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sarab.machine.network import Forward, NetworkOptions
+from sarab.machine.options import MachineOptions
+from sarab.machine.qemu import Qemu
+from sarab.machine.running import Running
+
+START_SECONDS_MAX = 120.0
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def served(
+    image: Path,
+    tcp: Sequence[int] = (),
+    udp: Sequence[int] = (),
+    ready: bytes = b"",
+    memory_mib: int = 128,
+    **more: Any,
+) -> Iterator[tuple[Running, dict[int, int]]]:
+    """Boot `image` and yield the machine and, for each of its ports, the port of this host that leads there.
+
+    `ready` is what the program prints when it serves.
+    """
+    ports = {port: free_port() for port in tcp}
+    ports.update({port: free_port(socket.SOCK_DGRAM) for port in udp if port not in ports})
+    forwards = [Forward("tcp", "127.0.0.1", ports[port], port) for port in tcp]
+    forwards += [Forward("udp", "127.0.0.1", ports[port], port) for port in udp]
+    network = NetworkOptions(forwards=tuple(forwards), **more)
+    options = MachineOptions(memory_mib=memory_mib, accel="tcg", timeout_s=280, network=network)
+    with Qemu(image, options).start() as machine:
+        machine.close_input()
+        if ready:
+            machine.wait_for(ready, START_SECONDS_MAX)
+        yield machine, ports
+
+
+def client(*words: str, timeout_s: float = 60) -> str:
+    """Run a program of the host and return what it printed; the test is skipped where it is not installed."""
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed: 'make clients' installs it")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout_s)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr or done.stdout}"
+    return done.stdout
+
+
+def pump(machine: Running, seconds: float) -> None:
+    """Let the machine's console flow for a while."""
+    end = time.monotonic_ns() + int(seconds * 1e9)
+    while time.monotonic_ns() < end and not machine.finished:
+        machine.step(end)
