@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sarab.aio.service import Service
     from sarab.aio.sockets import Room
     from sarab.net.endpoints import Endpoint
-    from sarab.proto.tcp.values import Event
 
 
 class Told:
@@ -25,7 +24,7 @@ class Told:
         self.event = threading.Event()
         endpoint.owner = self
 
-    def notify(self, endpoint: Endpoint, events: Event) -> None:
+    def notify(self, endpoint: Endpoint, events: int) -> None:
         """Something happened."""
         self.event.set()
 

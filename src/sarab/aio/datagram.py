@@ -45,7 +45,7 @@ class DatagramTransport(asyncio.DatagramTransport):
         if waiter is not None:
             loop.call_soon(wake, waiter)
 
-    def notify(self, endpoint: Endpoint, events: Event) -> None:
+    def notify(self, endpoint: Endpoint, events: int) -> None:
         """The port has news: look at it in the loop."""
         if not self._scheduled:
             self._scheduled = True

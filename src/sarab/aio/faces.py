@@ -36,7 +36,7 @@ def endpoint_address(name: Any) -> tuple[bytes, int]:
         raise OSError(errno.EINVAL, f"{name!r} is no numeric address") from None
 
 
-def error_of(event: Event) -> OSError | None:
+def error_of(event: int) -> OSError | None:
     """Return the OSError that Linux would give for why a connection ended; None: it ended well."""
     if not event:
         return None
@@ -77,6 +77,8 @@ class Face:
         self.type = socket.SOCK_DGRAM if isinstance(endpoint, Datagrams) else socket.SOCK_STREAM
         self.proto = socket.IPPROTO_UDP if isinstance(endpoint, Datagrams) else socket.IPPROTO_TCP
         self.options: dict[tuple[int, int], int | bytes] = {}
+        self.origin: Any = None
+        """The socket that it was taken from, which is closed with it."""
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -139,6 +141,8 @@ class Face:
             with self.driver.lock:
                 self.endpoint.close(self.driver_now())
                 self.driver.dirty = True
+        if self.origin is not None:
+            self.origin.close()
 
     def listen(self, backlog: int) -> None:
         """It listens already."""

@@ -25,7 +25,7 @@ from sarab.net.endpoints import Datagrams, Endpoint, Flow, Listener
 from sarab.net.errors import NetworkError
 
 if TYPE_CHECKING:
-    from sarab.proto.tcp.values import Event
+    pass
 
 ACCEPT_AT_ONCE = 64
 """Connections taken from a listener before others have their turn."""
@@ -106,7 +106,7 @@ class Acceptor:
         if listener.waiting:
             self.notify(listener, None)
 
-    def notify(self, endpoint: Endpoint, events: Event | None) -> None:
+    def notify(self, endpoint: Endpoint, events: int | None) -> None:
         """Connections wait."""
         if not self._scheduled:
             self._scheduled = True
@@ -144,7 +144,7 @@ class Waiting:
         endpoint.owner = self
         self._look()
 
-    def notify(self, endpoint: Endpoint, events: Event) -> None:
+    def notify(self, endpoint: Endpoint, events: int) -> None:
         """Look in the loop."""
         self._loop.schedule(self._handle)
 

@@ -14,7 +14,6 @@ from sarab.net.stack import Stack
 if TYPE_CHECKING:
     from sarab.net.endpoints import Endpoint, Listener
     from sarab.net.interface import Interface
-    from sarab.proto.tcp.values import Event
 
 RECEIVE_MAX = 256
 """Frames taken from a card at once: a ring's worth; then the others have their turn."""
@@ -30,7 +29,7 @@ monotonic_ns = time.monotonic_ns
 class Owner(Protocol):
     """Who hears of an endpoint's events; `endpoint.owner`."""
 
-    def notify(self, endpoint: Endpoint, events: Event) -> None:
+    def notify(self, endpoint: Endpoint, events: int) -> None:
         """Something happened. Called with the stack's lock held, by any thread: only schedule what is to be done."""
 
 

@@ -126,10 +126,12 @@ class Service:
 class Link:
     """The far end of a socket, of whatever kind."""
 
-    def __init__(self, service: Service, far: _socket.socket) -> None:
+    far: _socket.socket
+    descriptor = -1
+    """Of the far end; -1: there is none yet."""
+
+    def __init__(self, service: Service) -> None:
         self.service, self.driver = service, service.driver
-        self.far = far
-        self.descriptor = far.fileno()
         self.near: weakref.ref[Any] = weakref.ref(self)
         """The socket, for as long as the program has it."""
         self.error = 0
@@ -146,6 +148,11 @@ class Link:
         """What the stack has of it."""
         return None
 
+    def stretch(self, far: _socket.socket) -> None:
+        """From now on there is a far end."""
+        far.setblocking(False)
+        self.far, self.descriptor = far, far.fileno()
+
     def close(self) -> None:
         """The near end is closed."""
         self.closed = True
@@ -154,8 +161,8 @@ class Link:
 class StreamLink(Link):
     """A TCP socket: nothing yet, a listener, or a connection."""
 
-    def __init__(self, service: Service, far: _socket.socket) -> None:
-        super().__init__(service, far)
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self.listener: Listener | None = None
         self.listening = False
         self.flow: Flow | None = None
@@ -178,7 +185,7 @@ class StreamLink(Link):
         """Listener or flow."""
         return self.flow or self.listener or self.taken
 
-    def notify(self, endpoint: Endpoint, events: Event) -> None:
+    def notify(self, endpoint: Endpoint, events: int) -> None:
         """As an owner."""
         if endpoint is self.flow:
             self.carry()
@@ -356,7 +363,8 @@ class StreamLink(Link):
             self.driver.dirty = True
             self.service.release()
         if self.flow is None:
-            self.far.close()
+            if self.descriptor >= 0:
+                self.far.close()
         elif self.connecting:
             self.connecting = False
             self._end(self.flow, monotonic_ns())
@@ -365,8 +373,8 @@ class StreamLink(Link):
 class DatagramLink(Link):
     """A UDP socket. Sending needs no link; what comes goes through the pair."""
 
-    def __init__(self, service: Service, far: _socket.socket) -> None:
-        super().__init__(service, far)
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self.port: Datagrams | None = None
 
     @property
@@ -380,7 +388,7 @@ class DatagramLink(Link):
         port.owner = self
         self.service.acquire()
 
-    def notify(self, endpoint: Endpoint, events: Event) -> None:
+    def notify(self, endpoint: Endpoint, events: int) -> None:
         """As an owner."""
         self.carry()
 

@@ -110,14 +110,29 @@ class Socket(KernelSocket):  # type: ignore[misc]
         if family == socket.AF_INET6 and 6 not in here.driver.families:
             raise _error(errno.EAFNOSUPPORT)
         is_stream = kind == socket.SOCK_STREAM
-        near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if is_stream else socket.SOCK_SEQPACKET)
-        far.setblocking(False)
-        link = StreamLink(here.service, far) if is_stream else DatagramLink(here.service, far)
+        near: Any
+        if is_stream:
+            # Not connected, so that reading, writing and waiting do what they do with a socket that is not.
+            near = C(socket.AF_UNIX, socket.SOCK_STREAM)
+            link = StreamLink(here.service)
+        else:
+            near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            link = DatagramLink(here.service)
+            link.stretch(far)
         link.family = family
         descriptor = near.detach()
         here.links[descriptor] = link
         super().__init__(family, type, max(proto, 0), descriptor)
         self._adopt(link)
+
+    def _stretch(self, link: Link) -> None:
+        """Put the near end of a pair in the place of our descriptor."""
+        if link.descriptor < 0:
+            near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            os.dup2(near.fileno(), self.fileno(), os.get_inheritable(self.fileno()))
+            near.close()
+            os.set_blocking(self.fileno(), self.gettimeout() is None)
+            link.stretch(far)
 
     def _adopt(self, link: Link) -> None:
         self._link = link
@@ -212,6 +227,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
             self.bind(("", 0))
         with link.driver.lock:
             assert link.listener is not None
+            self._stretch(link)
             link.listener.backlog = max(min(backlog, socket.SOMAXCONN), 1)
             link.listening = True
             link.offer()
@@ -234,8 +250,8 @@ class Socket(KernelSocket):  # type: ignore[misc]
                 break
         here = room()
         near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        far.setblocking(False)
-        made = StreamLink(here.service, far)
+        made = StreamLink(here.service)
+        made.stretch(far)
         made.family = self.family
         descriptor = near.detach()
         here.links[descriptor] = made
@@ -257,7 +273,9 @@ class Socket(KernelSocket):  # type: ignore[misc]
             link.service.release()
         assert isinstance(listener, Listener)
         link.taken = listener
-        return Face(link.driver, listener)
+        face = Face(link.driver, listener)
+        face.origin = self
+        return face
 
     # ---- connecting ----------------------------------------------------------------------------------------------
 
@@ -309,6 +327,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
                 if isinstance(value, int):
                     set_flow_option(flow, level, option, value, self._options)
             link.service.acquire()
+            self._stretch(link)
             link.connect(flow)
             if timeout == 0:
                 link.fill(self)

@@ -17,7 +17,6 @@ from sarab.net.endpoints import Flow
 if TYPE_CHECKING:
     from sarab.aio.loop import Loop
     from sarab.net.endpoints import Endpoint
-    from sarab.proto.tcp.values import Event
 
 READ_MAX = 256 * 1024
 """Bytes given to a protocol at once, as asyncio does: then the others have their turn."""
@@ -83,9 +82,9 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
 
     # ---- events --------------------------------------------------------------------------------------------------
 
-    def notify(self, endpoint: Endpoint, events: Event) -> None:
+    def notify(self, endpoint: Endpoint, events: int) -> None:
         """The flow has news: look at it in the loop."""
-        if not self._scheduled:
+        if not self._scheduled and not self._flow.closed:
             self._scheduled = True
             self._loop.schedule(self._handle)
 
@@ -254,7 +253,7 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         return self._closing
 
     def abort(self) -> None:
-        """Reset the connection."""
+        """Close now. As with Linux's asyncio, what the stack has taken still leaves; what waits here does not."""
         self._fail(None)
 
     def _fail(self, error: BaseException | None) -> None:
@@ -264,9 +263,6 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         self._buffer.clear()
         self._buffered = 0
         self._closing = True
-        with self._lock:
-            self._flow.abort(monotonic_ns())
-        self._driver.dirty = True
         self._lose(error)
 
     def _fatal(self, error: BaseException, message: str) -> None:
@@ -285,22 +281,26 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         self._loop.call_soon(self._connection_lost, error, context=self._context)
 
     def _connection_lost(self, error: BaseException | None) -> None:
+        if self._protocol is None:
+            return  # the loop was closed in between
         try:
             self._protocol.connection_lost(error)
         finally:
             self._release()
 
     def _release(self) -> None:
-        """Give the flow back to the stack. Twice is harmless."""
+        """Give the flow back to the stack."""
         self._lost = self._lost or 1
         self._closing = True
         self._loop.open_transports.discard(self)
         if not self._flow.closed:
             with self._lock:
-                if not self._flow.error and self._flow.readable:
-                    self._flow.read(monotonic_ns(), 1 << 30)  # asyncio has read it and thrown it away by now
                 self._flow.close(monotonic_ns())
             self._driver.dirty = True
+        # No cycles: a protocol's contexts and buffers go now, and not when the collector comes.
+        self._protocol = None
+        self._handle.cancel()
+        del self._handle
         server, self._server = self._server, None
         if server is not None:
             server._detach(self) if _ATTACH_TAKES_TRANSPORT else server._detach()

@@ -180,7 +180,29 @@ def test_events_of_a_connection_come_once_and_in_order(loop: Loop) -> None:
     assert seen == ["made", "data", "eof", "lost None"]
 
 
-def test_abort_is_a_reset_to_the_peer(loop: Loop) -> None:
+def test_abort_with_something_unread_is_a_reset_to_the_peer(loop: Loop) -> None:
+    async def main() -> None:
+        lost = loop.create_future()
+
+        class Server(asyncio.Protocol):
+            def connection_made(self, transport: Any) -> None:
+                loop.call_later(0.005, transport.write, b"never read")
+
+            def connection_lost(self, error: Exception | None) -> None:
+                lost.set_result(error)
+
+        server = await loop.create_server(Server, HOST, 0)
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        transport.pause_reading()
+        await asyncio.sleep(0.02)
+        transport.abort()
+        assert isinstance(await lost, ConnectionResetError)
+        server.close()
+
+    run(loop, main())
+
+
+def test_abort_is_an_end_to_the_peer(loop: Loop) -> None:
     async def main() -> None:
         lost = loop.create_future()
 
@@ -192,10 +214,34 @@ def test_abort_is_a_reset_to_the_peer(loop: Loop) -> None:
         transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
         await asyncio.sleep(0.01)
         transport.abort()
-        assert isinstance(await lost, ConnectionResetError)
+        assert await lost is None
         server.close()
 
     run(loop, main())
+
+
+def test_a_lost_connection_leaves_no_cycle(loop: Loop) -> None:
+    import gc
+    import weakref
+
+    class Client(asyncio.Protocol):
+        pass
+
+    async def main() -> None:
+        server = await loop.create_server(asyncio.Protocol, HOST, 0)
+        transport, protocol = await loop.create_connection(Client, *server.sockets[0].getsockname())
+        seen = weakref.ref(protocol)
+        transport.close()
+        del transport, protocol
+        await asyncio.sleep(0.01)
+        assert seen() is None
+        server.close()
+
+    gc.disable()
+    try:
+        run(loop, main())
+    finally:
+        gc.enable()
 
 
 def test_a_port_without_a_listener_refuses(loop: Loop) -> None:
