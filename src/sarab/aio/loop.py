@@ -24,9 +24,6 @@ from sarab.aio.stream import StreamTransport
 from sarab.net.endpoints import Datagrams, Endpoint, Flow, Listener
 from sarab.net.errors import NetworkError
 
-if TYPE_CHECKING:
-    pass
-
 ACCEPT_AT_ONCE = 64
 """Connections taken from a listener before others have their turn."""
 ONE_PROCESS = "an image has one process: there are no {}"

@@ -11,6 +11,7 @@ from sarab.proto.tcp.values import Event, State
 from sarab.wire.tcp import Segment
 
 if TYPE_CHECKING:
+    from sarab.net.interface import Interface
     from sarab.net.stack import Stack
 
 DATAGRAMS_MAX = 512
@@ -22,6 +23,39 @@ DATAGRAM_SIZE_MAX = 65535 - 20 - 8
 
 Address = tuple[bytes, int]
 """An IP address and a port."""
+
+
+class Path(NamedTuple):
+    """The way of a flow's segments, and what is the same in all their headers."""
+
+    changes: int
+    """The stack's count of changes when it was found."""
+    interface: Interface | None
+    """None: it stays here."""
+    hop: bytes
+    """Who on the link gets them."""
+    mac: bytes | None
+    """Its Ethernet address; None: it must be asked for first."""
+    generation: int
+    """The neighbours' generation when it was found."""
+    head: bytes
+    """From the Ethernet header up to IPv4's total length."""
+    middle: bytes
+    """From behind that up to the header checksum."""
+    tail: bytes
+    """The addresses."""
+    ip_sum: int
+    """Of the IPv4 header without length and checksum."""
+    pseudo_sum: int
+    """Of the pseudo-header without length."""
+
+    def is_current(self, now: int) -> bool:
+        """Say whether the neighbour is who it was; it is asked again now and then."""
+        interface = self.interface
+        if interface is None:
+            return True
+        neighbours = interface.neighbours
+        return neighbours.generation == self.generation and neighbours.lookup(now, self.hop) == self.mac is not None
 
 
 class Endpoint:
@@ -45,9 +79,8 @@ class Flow(Endpoint):
         self.dirty = False
         self.due: int | None = None
         """The deadline under which the stack's heap has this flow."""
-        self.prefix = b""
-        """Ethernet and IP header as they stand in every segment, and the generation of neighbours they were made of."""
-        self.prefix_generation = -1
+        self.path: Path | None = None
+        """The way its segments take, as it was found last."""
 
     @property
     def key(self) -> tuple[bytes, int, bytes, int]:
@@ -107,7 +140,7 @@ class Flow(Endpoint):
         return self.machine.eof
 
     @property
-    def error(self) -> Event:
+    def error(self) -> int:
         """Why it ended."""
         return self.machine.error
 

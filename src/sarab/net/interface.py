@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sarab.device.network import Offload, Outgoing
@@ -21,13 +22,30 @@ class Configuration(NamedTuple):
     dns: tuple[bytes, ...] = ()
 
 
+class Changes:
+    """Counts changes of addresses and routes: who keeps what was made of them compares."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Interface:
     """One card. The stack alone changes it."""
 
-    def __init__(self, name: str, mac: bytes, mtu: int, offloads: Offload, configuration: Configuration) -> None:
+    def __init__(
+        self, name: str, mac: bytes, mtu: int, offloads: Offload, configuration: Configuration, changes: Changes
+    ) -> None:
+        self._changes = changes
         self.name, self.mac, self.mtu, self.offloads = name, mac, mtu, offloads
-        self.addresses: list[tuple[bytes, int]] = list(configuration.addresses)
-        self.gateways: list[bytes] = list(configuration.gateways)
+        self.addresses: list[tuple[bytes, int]] = []
+        """(address, prefix length); changed by set_addresses() alone."""
+        self.own: frozenset[bytes] = frozenset()
+        self.broadcasts: frozenset[bytes] = frozenset()
+        """IPv4 addresses that mean everybody on the link."""
+        self.set_addresses(configuration.addresses)
+        self.gateways: tuple[bytes, ...] = configuration.gateways
         self.neighbours = Neighbours()
         self.outgoing: list[Outgoing] = []
         self.dropped = 0
@@ -38,23 +56,30 @@ class Interface:
         """The card completes checksums."""
         return bool(self.offloads & (Offload.CHECKSUM | Offload.TSO4 | Offload.TSO6))
 
+    def set_addresses(self, addresses: Iterable[tuple[bytes, int]]) -> None:
+        """Have these addresses, and no others."""
+        self.addresses = list(addresses)
+        self.own = frozenset(own for own, _ in self.addresses)
+        directed = {broadcast_of(own, prefix) for own, prefix in self.addresses if len(own) == 4 and prefix < 31}
+        self.broadcasts = frozenset(directed | {BROADCAST4, ANY4})
+        self._changes.count += 1
+
+    def set_gateways(self, gateways: Iterable[bytes]) -> None:
+        """Send what is far to these, the first of each family."""
+        self.gateways = tuple(gateways)
+        self._changes.count += 1
+
     def has(self, address: bytes) -> bool:
         """Say whether `address` is one of ours."""
-        return any(address == own for own, _ in self.addresses)
+        return address in self.own
 
     def hears(self, address: bytes) -> bool:
         """Say whether packets for the IPv4 address are for us: it is ours, or a broadcast."""
-        if address == BROADCAST4:
-            return True
-        return self.has(address) or self.is_broadcast(address)
+        return address in self.own or address in self.broadcasts
 
     def is_broadcast(self, address: bytes) -> bool:
         """Say whether the IPv4 address means everybody on the link."""
-        if address == BROADCAST4 or address == ANY4:
-            return True
-        return any(
-            prefix < 31 and address == broadcast_of(own, prefix) for own, prefix in self.addresses if len(own) == 4
-        )
+        return address in self.broadcasts
 
     def source_for(self, destination: bytes) -> bytes | None:
         """Return our address that is nearest to `destination`, or None."""

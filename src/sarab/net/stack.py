@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from struct import Struct
 
 from sarab.device.network import Incoming, Offload, Outgoing
 from sarab.net import tcp
-from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener
+from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable, PortsExhausted
-from sarab.net.interface import Configuration, Interface
+from sarab.net.interface import Changes, Configuration, Interface
 from sarab.net.reassembly import Reassembly
 from sarab.proto.tcp.values import Event, Settings
 from sarab.wire import arp, ethernet, icmpv4, ipv4, udp
@@ -43,6 +44,10 @@ PMTU_LIFETIME = 600 * SECOND
 """RFC 1191 section 6.3: ten minutes, then the path may have grown."""
 
 
+_QUICK = Struct("!BH2xH4x4s4sHH")
+"""Of an IPv4 header without options: type of service, total length, fragment; addresses; and TCP's ports."""
+
+
 class Stack:
     """The network of one image."""
 
@@ -50,11 +55,12 @@ class Stack:
         self.lock = threading.RLock()
         self._random = random
         self.interfaces: list[Interface] = []
+        self._changes = Changes()
         self.tcp = tcp.Tcp(self, random(32))
         self.udp: dict[int, list[Datagrams]] = {}
         self._reassembly = Reassembly()
-        self._ready: dict[Endpoint, Event] = {}
-        self._loopback: list[bytes] = []
+        self._ready: dict[Endpoint, int] = {}
+        self._loopback: list[bytes | Arrived] = []
         self._identification = int.from_bytes(random(2), "big")
         self._path_mtus: dict[bytes, tuple[int, int]] = {}
         self._complaint_second = self._complaints = 0
@@ -78,7 +84,7 @@ class Stack:
         configuration: Configuration | None = None,
     ) -> Interface:
         """Return a new interface for a card."""
-        interface = Interface(name, mac, mtu, offloads, configuration or Configuration())
+        interface = Interface(name, mac, mtu, offloads, configuration or Configuration(), self._changes)
         self.interfaces.append(interface)
         return interface
 
@@ -207,11 +213,11 @@ class Stack:
         if deadline is not None and deadline <= now:
             self.tcp.touch(flow)
 
-    def ready(self, endpoint: Endpoint, events: Event) -> None:
+    def ready(self, endpoint: Endpoint, events: int) -> None:
         """Something happened to an endpoint."""
         self._ready[endpoint] = self._ready.get(endpoint, Event.NONE) | events
 
-    def take_ready(self) -> list[tuple[Endpoint, Event]]:
+    def take_ready(self) -> list[tuple[Endpoint, int]]:
         """Return what has happened since the last call, each endpoint once."""
         if not self._ready:
             return []
@@ -243,7 +249,10 @@ class Stack:
                 break
             packets, self._loopback = self._loopback, []
             for packet in packets:
-                self._ipv4(now, None, packet, True, 0)
+                if isinstance(packet, Arrived):
+                    self.tcp.arrived(now, packet)
+                else:
+                    self._ipv4(now, None, packet, True, 0)
         self._reassembly.poll(now)
         out = []
         for interface in self.interfaces:
@@ -275,6 +284,8 @@ class Stack:
             try:
                 kind = data[12:14]
                 if kind == b"\x08\x00":
+                    if self._tcp_of_flow(now, interface, data, was_verified, gso_size):
+                        continue
                     if data[0] & 1 or data[:6] == interface.mac:
                         self._ipv4(now, interface, memoryview(data)[14:], was_verified, gso_size)
                     else:
@@ -285,6 +296,26 @@ class Stack:
                     counters["no_protocol"] += 1
             except Malformed:
                 counters["malformed"] += 1
+
+    def _tcp_of_flow(self, now: int, interface: Interface, data: bytes, was_verified: bool, gso_size: int) -> bool:
+        """The short way of nearly all frames: a whole IPv4 packet without options for a connection that we have.
+
+        False: it was not looked at further, and goes the long way.
+        """
+        if len(data) < 54 or data[14] != 0x45 or data[23] != ipv4.TCP:
+            return False
+        tos, total_length, fragment, source, destination, src_port, dst_port = _QUICK.unpack_from(data, 15)
+        if fragment & 0x3FFF or not 40 <= total_length <= len(data) - 14 or data[:6] != interface.mac:
+            return False
+        flow = self.tcp.flows.get((destination, dst_port, source, src_port))
+        if flow is None or destination not in interface.own or not verified(data[14:34]):
+            return False
+        view = memoryview(data)[34 : 14 + total_length]
+        if not was_verified and not verified(view, pseudo_header(source, destination, ipv4.TCP, total_length - 20)):
+            self.tcp.counters["bad_checksum"] += 1
+            return True
+        self.tcp.for_flow(now, flow, wire_tcp.parse(view), tos & 3 == ipv4.CE, gso_size)
+        return True
 
     def _ipv4(
         self, now: int, interface: Interface | None, packet: bytes | memoryview, was_verified: bool, gso_size: int
@@ -550,28 +581,49 @@ class Stack:
         self._send(now, source, destination, ipv4.TCP, header + bytes(segment.payload))
 
     def send_segments(self, now: int, flow: Flow, segments: list[Segment]) -> None:
-        """Send segments of a flow, by a header made once."""
-        source, destination = flow.local[0], flow.remote[0]
-        if self.is_local(destination):
+        """Send segments of a flow, by a header that is made once for as long as the way is the same."""
+        path = flow.path
+        if path is None or path.changes != self._changes.count or not path.is_current(now):
+            try:
+                path = self._path(now, flow)
+            except NetworkUnreachable:
+                return  # the machine sends them again, and gives up in the end
+            flow.path = path
+        interface = path.interface
+        if interface is None:
+            source, destination = flow.local[0], flow.remote[0]
             for segment in segments:
-                header = wire_tcp.emit(segment)
-                total = ipv4.HEADER_SIZE + len(header) + len(segment.payload)
-                # Checksums are skipped on the way in: the packet was on no wire.
-                packet = ipv4.emit(ipv4.Header(source, destination, ipv4.TCP, total)) + header + segment.payload
-                self._loop(packet)
+                if len(self._loopback) < LOOPBACK_QUEUE_MAX:
+                    self._loopback.append(Arrived(source, destination, segment, False, 0))
+                else:
+                    self.counters["loopback_dropped"] += 1
             return
-        try:
-            interface, hop = self._route(destination)
-        except NetworkUnreachable:
-            return
-        link = self._link(now, interface, hop)
-        ecn = 0
-        header = ipv4.emit(ipv4.Header(source, destination, ipv4.TCP, 0, ecn=ecn))
-        prefix = (link or bytes(6) + interface.mac + b"\x08\x00") + header[:10] + b"\0\0" + header[12:]
-        sums = partial(prefix[14:]), pseudo_header(source, destination, ipv4.TCP, 0)
-        mss = flow.machine.snd_mss
-        for frame in tcp.frames((prefix, *sums), segments, interface.offloads, mss):
-            if link is None:
-                interface.neighbours.enqueue(now, hop, frame)
+        for frame in tcp.frames(path, segments, interface.offloads, flow.machine.snd_mss):
+            if path.mac is None:
+                interface.neighbours.enqueue(now, path.hop, frame)
             else:
                 interface.queue(frame)
+
+    def _path(self, now: int, flow: Flow) -> Path:
+        """Return the way that a flow's segments take now. Raises NetworkUnreachable."""
+        source, destination = flow.local[0], flow.remote[0]
+        changes = self._changes.count
+        if self.is_local(destination):
+            return Path(changes, None, destination, None, 0, b"", b"", b"", 0, 0)
+        interface, hop = self._route(destination)
+        link = self._link(now, interface, hop)
+        header = ipv4.emit(ipv4.Header(source, destination, ipv4.TCP, 0))
+        head = (link or bytes(6) + interface.mac + b"\x08\x00") + header[:2]
+        ip_sum = (partial(header[:10]) + partial(header[12:])) % 65535
+        return Path(
+            changes,
+            interface,
+            hop,
+            link and link[:6],
+            interface.neighbours.generation,
+            head,
+            header[4:10],
+            header[12:],
+            ip_sum,
+            pseudo_header(source, destination, ipv4.TCP, 0),
+        )

@@ -8,7 +8,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from sarab.device.network import Gso, Offload, Outgoing
-from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener
+from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, PortsExhausted
 from sarab.proto.tcp.isn import Secrets
 from sarab.proto.tcp.machine import Connection
@@ -29,6 +29,10 @@ TIME_WAIT_MAX = 16384
 POLL_BURST = 64
 
 _SUM = Struct("!H")
+_IP = Struct("!16sH6sH8s")
+_PLAIN = Struct("!16sH6sH8sHHIIBBHHH")
+_NOTHING_ELSE = wire.NO_OPTIONS[:4]
+_STAMPED = Struct("!16sH6sH8sHHIIBBHHHIII")
 
 
 class Tcp:
@@ -134,14 +138,25 @@ class Tcp:
                 self._remove(flow)
                 self._for_nobody(now, arrived)
                 return
-        events = machine.receive(now, segment, ce=arrived.ce, gso_size=arrived.gso_size)
+        self._deliver(now, flow, segment, arrived.ce, arrived.gso_size)
+
+    def for_flow(self, now: int, flow: Flow, segment: Segment, ce: bool, gso_size: int) -> None:
+        """Take a segment of a connection whose checksum is good."""
+        if flow.machine.state is State.TIME_WAIT:
+            self.arrived(now, Arrived(flow.remote[0], flow.local[0], segment, ce, gso_size))
+            return
+        self.counters["segments_in"] += 1
+        self._deliver(now, flow, segment, ce, gso_size)
+
+    def _deliver(self, now: int, flow: Flow, segment: Segment, ce: bool, gso_size: int) -> None:
+        events = flow.machine.receive(now, segment, ce=ce, gso_size=gso_size)
         if events:
             self._happened(now, flow, events)
         if not flow.dirty:
             flow.dirty = True
             self._dirty.append(flow)
 
-    def _happened(self, now: int, flow: Flow, events: Event) -> None:
+    def _happened(self, now: int, flow: Flow, events: int) -> None:
         listener = flow.parent
         if listener is not None and events & Event.ESTABLISHED:
             self._handshake_over(flow)
@@ -317,41 +332,43 @@ class Tcp:
                 self.touch(flow)
 
 
-def frames(
-    prefixes: tuple[bytes, int, int], segments: Iterable[Segment], offloads: Offload, mss: int
-) -> list[Outgoing]:
-    """Return the IPv4 frames for segments of one flow.
-
-    `prefixes` is the Ethernet and IP header with length and checksum left zero, and two sums: of that IP header and of
-    the pseudo-header without its length.
-    """
-    prefix, ip_sum, pseudo_sum = prefixes
+def frames(path: Path, segments: Iterable[Segment], offloads: Offload, mss: int) -> list[Outgoing]:
+    """Return the IPv4 frames for segments of one flow. Where the card completes checksums it is one pack() each."""
+    _, _, _, _, _, head, middle, tail, ip_sum, pseudo_sum = path
     out = []
-    offload = bool(offloads & (Offload.CHECKSUM | Offload.TSO4))
+    offload = offloads != 0
     for segment in segments:
-        header = wire.emit(segment)
-        payload = segment.payload
-        length = len(header) + len(payload)
-        total = length + 20
-        start = (
-            prefix[:16] + _SUM.pack(total) + prefix[18:24] + _SUM.pack(65535 - (ip_sum + total) % 65535) + prefix[26:]
-        )
-        if offload:
-            partial_sum = _SUM.pack((pseudo_sum + length) % 65535)
-            gso = len(payload) > mss
-            out.append(
-                Outgoing(
-                    start + header[:16] + partial_sum + header[18:],
-                    payload,
-                    34,
-                    16,
-                    Gso.TCPV4 if gso else Gso.NONE,
-                    mss if gso else 0,
-                )
-            )
+        src_port, dst_port, seq, ack, flags, window, options, payload, urgent = segment
+        size = len(payload)
+        if offload and options is wire.NO_OPTIONS:
+            total = size + 40
+            header = _PLAIN.pack(
+                head, total, middle, 65535 - (ip_sum + total) % 65535, tail,
+                src_port, dst_port, seq, ack, 0x50, flags, window, (pseudo_sum + size + 20) % 65535, urgent,
+            )  # fmt: skip
+        elif offload and (stamps := options.timestamps) is not None and options[:4] == _NOTHING_ELSE:
+            total = size + 52
+            header = _STAMPED.pack(
+                head, total, middle, 65535 - (ip_sum + total) % 65535, tail,
+                src_port, dst_port, seq, ack, 0x80, flags, window, (pseudo_sum + size + 32) % 65535, urgent,
+                0x0101080A, stamps[0], stamps[1],
+            )  # fmt: skip
         else:
-            whole = checksum(header, pseudo_sum + length + partial(payload))
-            out.append(Outgoing(start + header[:16] + _SUM.pack(whole) + header[18:], payload))
+            bare = wire.emit(segment)
+            length = len(bare) + size
+            total = length + 20
+            if offload:
+                stored = (pseudo_sum + length) % 65535
+            else:
+                stored = checksum(bare, pseudo_sum + length + partial(payload))
+            start = _IP.pack(head, total, middle, 65535 - (ip_sum + total) % 65535, tail)
+            header = start + bare[:16] + _SUM.pack(stored) + bare[18:]
+        if size > mss:
+            out.append(Outgoing(header, payload, 34, 16, Gso.TCPV4, mss))
+        elif offload:
+            out.append(Outgoing(header, payload, 34, 16))
+        else:
+            out.append(Outgoing(header, payload))
     return out
 
 

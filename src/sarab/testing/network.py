@@ -37,9 +37,9 @@ class Host:
         gateways = (parse(gateway),) if gateway else ()
         configuration = Configuration(((self.address, prefix),), gateways)
         self.interface: Interface = self.stack.add_interface("eth0", self.mac, mtu, offloads, configuration)
-        self.events: dict[Endpoint, Event] = {}
+        self.events: dict[Endpoint, int] = {}
         """Everything that was told of an endpoint so far."""
-        self.on_ready: Callable[[Endpoint, Event], None] | None = None
+        self.on_ready: Callable[[Endpoint, int], None] | None = None
 
 
 class VirtualLink:

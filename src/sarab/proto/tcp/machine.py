@@ -47,7 +47,7 @@ class Connection:
         _persist_backoff _probe _recover _retransmit_at _rst_queued _scale_rcv _scale_snd _settings _state_at
         _syn_sent_at _syn_tries _tlp _tlp_end _ts_offset _ts_recent _ts_recent_at _use_sack _use_ts _want_writable
         congestion cork counters dst_port dup_acks eof error recovering rtt rx snd_max_wnd snd_mss snd_nxt snd_una
-        snd_wl1 snd_wl2 snd_wnd src_port state
+        snd_wl1 snd_wl2 snd_wnd src_port state synchronised
         """.split()
     )
 
@@ -56,13 +56,15 @@ class Connection:
         self.src_port, self.dst_port = src_port, dst_port
         self._settings = settings
         self.state = State.CLOSED
-        self.error = Event.NONE
+        self.synchronised = False
+        """ESTABLISHED or a later state: what `state.value` says, without an enum's look-up."""
+        self.error: int = Event.NONE
         """Why the connection ended: RESET, TIMEOUT, REFUSED, UNREACHABLE, or NONE for a good end."""
         self.eof = False
         """The peer has sent its FIN and everything before it is readable."""
         self.cork = False
         """Hold back what is no full segment (TCP_CORK)."""
-        self._events = Event.NONE
+        self._events: int = Event.NONE
         self._iss, self._irs = iss, 0
         self.snd_una = self.snd_nxt = iss
         self.snd_wnd = 0
@@ -244,7 +246,7 @@ class Connection:
         self._end(now, Event.NONE)
         self._deadline = now
 
-    def take_events(self) -> Event:
+    def take_events(self) -> int:
         """Return what has happened since the last call."""
         events, self._events = self._events, Event.NONE
         return events
@@ -274,13 +276,12 @@ class Connection:
 
     # ---- segments that come --------------------------------------------------------------------------------------
 
-    def receive(self, now: int, segment: Segment, *, ce: bool = False, gso_size: int = 0) -> Event:
+    def receive(self, now: int, segment: Segment, *, ce: bool = False, gso_size: int = 0) -> int:
         """Take a segment that is for this connection and return what it caused (RFC 9293 section 3.10.7)."""
         self.counters["segments_in"] += 1
-        state = self.state
-        if state.value >= SYNCHRONISED_MIN or state is State.SYN_RECEIVED:
+        if self.synchronised or self.state is State.SYN_RECEIVED:
             self._receive_synchronised(now, segment, ce, gso_size)
-        elif state is State.SYN_SENT:
+        elif self.state is State.SYN_SENT:
             self._receive_syn_sent(now, segment)
         return self.take_events()
 
@@ -564,6 +565,7 @@ class Connection:
 
     def _enter(self, now: int, state: State) -> None:
         self.state = state
+        self.synchronised = state.value >= SYNCHRONISED_MIN
         self._state_at = now
 
     def _time_wait(self, now: int) -> None:
@@ -572,7 +574,7 @@ class Connection:
         self._buffer.clear()
         self._events |= Event.CLOSED
 
-    def _end(self, now: int, error: Event) -> None:
+    def _end(self, now: int, error: int) -> None:
         """Over: nothing more will be sent but what is queued."""
         if self.state is State.CLOSED:
             return
@@ -655,7 +657,7 @@ class Connection:
         state = self.state
         if state is State.SYN_SENT or state is State.SYN_RECEIVED:
             self._poll_handshake(now, out)
-        elif state.value >= SYNCHRONISED_MIN:
+        elif self.synchronised:
             if state is not State.TIME_WAIT:
                 self._retransmit(now, out, limit)
                 self._transmit(now, out, limit)
@@ -708,20 +710,20 @@ class Connection:
 
     def _timers(self, now: int) -> None:
         """Do what is due."""
-        if self._retransmit_at and now >= self._retransmit_at and self.state.value >= SYNCHRONISED_MIN:
+        if self._retransmit_at and now >= self._retransmit_at and self.synchronised:
             self._retransmission_due(now)
         if self._loss_at and now >= self._loss_at:
             self._loss_at = 0
             self._detect(now)
         if self.state is State.TIME_WAIT and now >= self._state_at + self._settings.time_wait:
-            self.state = State.CLOSED
+            self._enter(now, State.CLOSED)
         elif (
             self.state is State.FIN_WAIT_2
             and self._closed_by_user
             and now >= self._state_at + self._settings.fin_wait_2
         ):
             self._end(now, Event.NONE)
-        if self._keepalive_at and self.state.value >= SYNCHRONISED_MIN:
+        if self._keepalive_at and self.synchronised:
             self._keepalive_due(now)
 
     def _retransmission_due(self, now: int) -> None:
