@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Sockaddr = tuple[str, int] | tuple[str, int, int, int]
 KEEPALIVE_IDLE = 7200
 """Seconds, where a program asks for keep-alives and says no more (RFC 9293 section 3.8.4)."""
-BUFFER_MIN = 4096
+SND_BUFFER_MAX = 4 << 20
+"""What a program can ask for (Linux: net.core.wmem_max, which it sets lower)."""
 
 
 def sockaddr(address: bytes, port: int) -> Sockaddr:
@@ -176,4 +177,5 @@ def set_flow_option(
         idle = options.get((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), KEEPALIVE_IDLE)
         change(flow, "keepalive_idle", int(idle) * SECOND if alive else 0)
     elif (level, option) == (socket.SOL_SOCKET, socket.SO_SNDBUF):
-        change(flow, "snd_buffer_max", max(value, BUFFER_MIN))
+        # Linux doubles it too. Below two segments the peer's delayed ACKs would set the pace (RFC 9293 3.8.6.2.1).
+        change(flow, "snd_buffer_max", min(max(2 * value, 2 * flow.machine.snd_mss), SND_BUFFER_MAX))

@@ -9,13 +9,24 @@ from typing import Any
 
 from sarab.wiring.network import network
 
+POLICIES = ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy")
+"""What makes loops; the second is 3.14's name."""
+
 
 def install_asyncio() -> None:
     """Have every new event loop be ours."""
     import asyncio
     from asyncio import unix_events
 
-    from sarab.aio.loop import Loop
+    policies = [getattr(unix_events, name, None) for name in POLICIES]
+    try:
+        from sarab.aio.loop import Loop
+    except ImportError:
+        # It is being imported itself, before asyncio: the first loop is early enough.
+        for policy in policies:
+            if policy is not None:
+                policy._loop_factory = _install_and_make
+        return
 
     class SelectorEventLoop(Loop):
         """asyncio's default loop, over this image's network."""
@@ -28,10 +39,16 @@ def install_asyncio() -> None:
         module.SelectorEventLoop = SelectorEventLoop
         if hasattr(module, "EventLoop"):
             module.EventLoop = SelectorEventLoop
-    for name in ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy"):  # the second is 3.14's name
-        policy = getattr(unix_events, name, None)
+    for policy in policies:
         if policy is not None:
             policy._loop_factory = SelectorEventLoop
+
+
+def _install_and_make() -> Any:
+    import asyncio
+
+    install_asyncio()
+    return asyncio.SelectorEventLoop()
 
 
 def install_socket() -> None:

@@ -11,7 +11,8 @@ WINDOW_MAX = 1 << 30
 class NewReno:
     """Slow start, congestion avoidance by appropriate byte counting (RFC 3465, L = 2 segments), halving on loss."""
 
-    beta_numerator, beta_denominator = 1, 2
+    beta_numerator = 1
+    beta_denominator = 2
     __slots__ = ("_acked", "cwnd", "mss", "ssthresh")
 
     def __init__(self, mss: int, initial_window: int) -> None:
@@ -56,7 +57,8 @@ class NewReno:
 class Cubic(NewReno):
     """RFC 9438: after a loss the window grows as the cube of the time towards where it was, and beyond."""
 
-    beta_numerator, beta_denominator = 7, 10
+    beta_numerator = 7
+    beta_denominator = 10
     __slots__ = ("_credit", "_epoch", "_k", "_w_est", "_w_max")
 
     def __init__(self, mss: int, initial_window: int) -> None:
