@@ -12,7 +12,7 @@ JOBS ?= $(shell nproc)
 SUDO := $(shell test "$$(id -u)" = 0 || { test -t 0 && echo sudo || echo sudo -n; })
 
 help: ## Say what there is (this)
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 setup: $(READY) qemu ## Make .venv with everything pinned in pyproject.toml, and install QEMU if it is missing
 
@@ -31,6 +31,9 @@ lint: $(READY) ## Check style and types
 
 bench: setup kernel ## Measure against Linux, side by side (BENCH="--runs N --only CLAIM ...")
 	$(PYTHON) -m bench $(BENCH)
+
+bench-net: setup clients ## Measure the network stack against Linux's, side by side (BENCH="--runs N")
+	$(PYTHON) -m bench.network $(BENCH)
 
 regrtest: setup kernel ## Run CPython's own tests in an image and on Linux, and compare
 	$(PYTHON) -m tests.regrtest.run all $(REGRTEST)
@@ -61,4 +64,4 @@ clients:
 		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLIENT_PACKAGES); } >/dev/null 2>&1 \
 		|| echo "They could not be installed; as root: apt-get install $(CLIENT_PACKAGES). Until then the tests that need them are skipped."; }
 
-.PHONY: help setup kernel demo test lint bench regrtest clean qemu clients
+.PHONY: help setup kernel demo test lint bench bench-net regrtest clean qemu clients

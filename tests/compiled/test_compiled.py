@@ -1,0 +1,30 @@
+"""The stack behaves the same compiled by mypyc as it does plain: its own tests run on both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.network.compiled import compiled_tree
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_the_stacks_tests_pass_compiled() -> None:
+    tree = compiled_tree()
+    environment = {**os.environ, "PYTHONPATH": str(tree), "SARAB_SIM_SCENARIOS": "500"}
+    code = "import sarab.net.stack, sarab.proto.tcp.machine as m; print(sarab.net.stack.__file__, m.__file__)"
+    where = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert where.stdout.count(".so") == 2, "the plain modules would be tested"
+    names = ("unit/wire", "unit/proto", "unit/net", "unit/aio", "sim", "fuzz/test_wire.py")
+    folders = [f"tests/{name}" for name in names]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *folders],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-5000:]
