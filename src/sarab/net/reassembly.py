@@ -50,6 +50,8 @@ class Reassembly:
         wrong = (more and len(data) % 8) or end > PAYLOAD_MAX or not data or len(packet.pieces) >= FRAGMENTS_MAX
         if not more:
             wrong = wrong or packet.total not in (-1, end)
+            # What lies behind the end would count as what is missing before it.
+            wrong = wrong or any(at + len(piece) > end for at, piece in packet.pieces)
             packet.total = end
         if wrong or (packet.total >= 0 and end > packet.total):
             self.dropped += 1

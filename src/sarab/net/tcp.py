@@ -48,6 +48,8 @@ class Tcp:
         self._heap: list[tuple[int, int, Flow]] = []
         self._serial = 0
         self._time_wait: dict[Flow, None] = {}
+        self._handshakes: dict[Flow, Listener] = {}
+        """Who counts a flow in SYN_RECEIVED as half open."""
         self.counters = dict.fromkeys(
             (
                 "segments_in", "segments_out", "malformed", "bad_checksum", "resets_out", "cookies_sent",
@@ -118,8 +120,7 @@ class Tcp:
         if self.flows.get(flow.key) is flow:
             del self.flows[flow.key]
         self._time_wait.pop(flow, None)
-        if flow.parent is not None and flow.machine.state is not State.ESTABLISHED:
-            self._handshake_over(flow)
+        self._handshake_over(flow)
 
     # ---- segments that come --------------------------------------------------------------------------------------
 
@@ -171,13 +172,15 @@ class Tcp:
                 self._time_wait[flow] = None
                 if len(self._time_wait) > TIME_WAIT_MAX:
                     self._remove(next(iter(self._time_wait)))
-            elif listener is not None:
+            else:
                 self._handshake_over(flow)
         self._stack.ready(flow, events)
 
     def _handshake_over(self, flow: Flow) -> None:
-        if flow.parent is not None and flow.parent.half_open:
-            flow.parent.half_open -= 1
+        # Once a flow, however many roads lead here: else who resets what he began makes room for more than there is.
+        listener = self._handshakes.pop(flow, None)
+        if listener is not None:
+            listener.half_open -= 1
 
     def _for_nobody(self, now: int, arrived: Arrived) -> None:
         """No connection: a SYN for a listener, an ACK with a cookie, or a reset (RFC 9293 section 3.10.7.1 and .2)."""
@@ -226,6 +229,7 @@ class Tcp:
         machine = Connection.passive(now, segment, self.secrets.isn(now, key), settings)
         flow = Flow(self._stack, machine, local, remote)
         flow.parent = listener
+        self._handshakes[flow] = listener
         listener.half_open += 1
         self._add(flow)
 
@@ -244,6 +248,7 @@ class Tcp:
         machine = Connection.from_cookie(now, segment, Options(mss), settings)
         flow = Flow(self._stack, machine, key[:2], key[2:])
         flow.parent = listener
+        self._handshakes[flow] = listener
         listener.half_open += 1
         self._add(flow)
         self._happened(now, flow, machine.take_events() | Event.ESTABLISHED)
@@ -313,14 +318,17 @@ class Tcp:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def unreachable(self, now: int, local: Address, remote: Address, seq: int, hard: bool, mtu: int) -> None:
-        """An ICMP error quoted a segment of ours; believed only about one that is in flight (RFC 5927 section 4.1)."""
+    def unreachable(self, now: int, local: Address, remote: Address, seq: int, hard: bool, mtu: int) -> bool:
+        """An ICMP error quoted a segment of ours; believed only about one that is in flight (RFC 5927 section 4.1).
+
+        `mtu`: the payload that the path carries, 0 for another error. Return whether it was believed.
+        """
         flow = self.flows.get((*local, *remote))
         if flow is None:
-            return
+            return False
         machine = flow.machine
         if (seq - machine.snd_una) & MASK > (machine.snd_nxt - machine.snd_una) & MASK:
-            return
+            return False
         if mtu:
             machine.path_mtu(now, mtu)
             self.touch(flow)
@@ -330,6 +338,7 @@ class Tcp:
             if events:
                 self._happened(now, flow, events)
                 self.touch(flow)
+        return True
 
 
 def frames(path: Path, segments: Iterable[Segment], offloads: Offload, mss: int) -> list[Outgoing]:
