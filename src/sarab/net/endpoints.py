@@ -66,6 +66,8 @@ class Endpoint:
         self.owner: object = None
         """The user's own: a transport, a socket."""
         self.closed = False
+        self.internal = False
+        """The stack's own: its events are for nobody else."""
 
 
 class Flow(Endpoint):

@@ -38,6 +38,18 @@ class PortsExhausted(NetworkError):
     number = errno.EADDRNOTAVAIL
 
 
+class NameNotFound(NetworkError):
+    """A name does not exist, or has no address of the family that was asked for."""
+
+    number = errno.ENOENT
+
+
+class NoAnswer(NetworkError):
+    """Nobody could say whether a name exists: no server is known, or none answers."""
+
+    number = errno.EAGAIN
+
+
 class MessageTooLong(NetworkError):
     """A datagram is larger than any packet."""
 

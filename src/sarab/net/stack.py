@@ -20,6 +20,7 @@ from sarab.net import tcp
 from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable, PortsExhausted
 from sarab.net.interface import Changes, Configuration, Interface
+from sarab.net.names import Lookup, Names
 from sarab.net.reassembly import Reassembly
 from sarab.proto.tcp.values import Event, Settings
 from sarab.wire import arp, ethernet, icmpv4, ipv4, udp
@@ -53,12 +54,13 @@ class Stack:
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self.lock = threading.RLock()
-        self._random = random
+        self.random = random
         self.interfaces: list[Interface] = []
         self._changes = Changes()
         self.tcp = tcp.Tcp(self, random(32))
         self.udp: dict[int, list[Datagrams]] = {}
         self._reassembly = Reassembly()
+        self.names = Names(self)
         self._ready: dict[Endpoint, int] = {}
         self._loopback: list[bytes | Arrived] = []
         self._identification = int.from_bytes(random(2), "big")
@@ -86,6 +88,8 @@ class Stack:
         """Return a new interface for a card."""
         interface = Interface(name, mac, mtu, offloads, configuration or Configuration(), self._changes)
         self.interfaces.append(interface)
+        if configuration is not None:
+            self.names.servers += tuple(server for server in configuration.dns if server not in self.names.servers)
         return interface
 
     def _route(self, destination: bytes) -> tuple[Interface, bytes]:
@@ -177,9 +181,13 @@ class Stack:
         self.udp.setdefault(port, []).append(endpoint)
         return endpoint
 
+    def resolve(self, now: int, name: str, family: int) -> Lookup:
+        """Return a lookup of a name in ASCII; family 4, 6, or 0 for both."""
+        return self.names.resolve(now, name, family)
+
     def _free_udp_port(self) -> int:
         count = tcp.EPHEMERAL_LAST - tcp.EPHEMERAL_FIRST + 1
-        start = int.from_bytes(self._random(4), "big")
+        start = int.from_bytes(self.random(4), "big")
         for step in range(count):
             port = tcp.EPHEMERAL_FIRST + (start + step) % count
             if port not in self.udp:
@@ -215,6 +223,8 @@ class Stack:
 
     def ready(self, endpoint: Endpoint, events: int) -> None:
         """Something happened to an endpoint."""
+        if endpoint.internal:
+            return  # poll() looks at these
         self._ready[endpoint] = self._ready.get(endpoint, Event.NONE) | events
 
     def take_ready(self) -> list[tuple[Endpoint, int]]:
@@ -230,6 +240,7 @@ class Stack:
         found = dict(self.counters)
         found.update({f"tcp_{name}": value for name, value in self.tcp.counters.items()})
         found["tcp_flows"] = len(self.tcp.flows)
+        found.update(names_asked=self.names.asked, names_cached=self.names.cached, names_failed=self.names.failed)
         found["reassembly_timed_out"] = self._reassembly.timed_out
         found["reassembly_overlapping"] = self._reassembly.overlapping
         found["reassembly_dropped"] = self._reassembly.dropped
@@ -244,6 +255,7 @@ class Stack:
     def poll(self, now: int) -> list[tuple[Interface, list[Outgoing]]]:
         """Do what is due; return the frames to send. What loops back is delivered here."""
         for _ in range(LOOPBACK_ROUNDS_MAX):
+            self.names.poll(now)
             self.tcp.poll(now)
             if not self._loopback:
                 break
@@ -258,7 +270,9 @@ class Stack:
         for interface in self.interfaces:
             for question in interface.neighbours.poll(now):
                 self._ask(interface, question.address, question.mac)
-            interface.neighbours.failed.clear()
+            if interface.neighbours.failed:
+                self.tcp.neighbours_failed(now, interface.neighbours.failed)
+                interface.neighbours.failed.clear()
             if interface.outgoing:
                 out.append((interface, interface.outgoing))
                 interface.outgoing = []
@@ -268,7 +282,7 @@ class Stack:
         """Return when poll() must be called; 0: at once."""
         if self._loopback:
             return 0
-        times = [self.tcp.deadline(), self._reassembly.deadline()]
+        times = [self.tcp.deadline(), self._reassembly.deadline(), self.names.deadline()]
         times += [interface.neighbours.deadline() for interface in self.interfaces]
         return min((time for time in times if time is not None), default=None)
 
@@ -470,9 +484,9 @@ class Stack:
         if protocol == ipv4.TCP:
             seq = int.from_bytes(quoted[size + 4 : size + 8], "big")
             hard = message.type == icmpv4.UNREACHABLE and message.code in icmpv4.HARD
-            if needs_less and (source, src_port, destination, dst_port) in self.tcp.flows:
+            local, remote = (source, src_port), (destination, dst_port)
+            if self.tcp.unreachable(now, local, remote, seq, hard, mtu - 40 if mtu else 0) and needs_less:
                 self._remember_mtu(now, destination, mtu)
-            self.tcp.unreachable(now, (source, src_port), (destination, dst_port), seq, hard, mtu - 40 if mtu else 0)
         elif protocol == ipv4.UDP:
             for endpoint in self.udp.get(src_port, ()):
                 if needs_less:
@@ -496,8 +510,9 @@ class Stack:
             self.counters["address_conflicts"] += 1
             return
         for_us = interface.has(packet.tpa)
+        asked = for_us and packet.op == arp.REQUEST  # an answer that we wait for needs no more than its entry
         if any(packet.spa):
-            for frame in interface.neighbours.confirmed(now, packet.spa, packet.sha, asked=for_us):
+            for frame in interface.neighbours.confirmed(now, packet.spa, packet.sha, asked=asked):
                 interface.queue(frame)
         if for_us and packet.op == arp.REQUEST:
             header = ethernet.emit(ethernet.Header(packet.sha, interface.mac, ethernet.ARP))

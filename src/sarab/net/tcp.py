@@ -318,6 +318,14 @@ class Tcp:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
+    def neighbours_failed(self, now: int, addresses: list[bytes]) -> None:
+        """Nobody on the link has these addresses: who is connecting through them need not wait longer."""
+        for flow in list(self.flows.values()):
+            if flow.machine.state is State.SYN_SENT and flow.path is not None and flow.path.hop in addresses:
+                flow.machine.icmp_error(now, True)
+                self._happened(now, flow, flow.machine.take_events())
+                self.touch(flow)
+
     def unreachable(self, now: int, local: Address, remote: Address, seq: int, hard: bool, mtu: int) -> bool:
         """An ICMP error quoted a segment of ours; believed only about one that is in flight (RFC 5927 section 4.1).
 

@@ -9,7 +9,7 @@ from sarab.net.endpoints import HANDSHAKES_MAX
 from sarab.net.interface import Configuration, Interface
 from sarab.net.stack import Stack
 from sarab.proto.tcp.values import State
-from sarab.wire import arp, ethernet, ipv4
+from sarab.wire import arp, ethernet, icmpv4, ipv4
 from sarab.wire import tcp as wire_tcp
 from sarab.wire.tcp import RST, SYN, Options, Segment
 
@@ -57,3 +57,34 @@ def test_resets_of_half_open_connections_make_no_more_room_than_there_is() -> No
         assert listener.half_open == handshakes()
     assert handshakes() <= HANDSHAKES_MAX
     assert stack.tcp.counters["cookies_sent"]
+
+
+def test_an_arp_reply_that_nobody_asked_for_teaches_nothing() -> None:
+    stack, card = make()
+    stranger = b"\x0a\0\0\x09"
+    say(stack, card, arp.Packet(arp.REPLY, b"\x02\0\0\0\0\x66", stranger, OUR_MAC, OURS))
+    assert card.neighbours.lookup(0, stranger) is None
+    assert card.neighbours.lookup(0, THEIRS) == THEIR_MAC
+
+
+def test_an_arp_reply_that_was_asked_for_is_learnt() -> None:
+    stack, card = make()
+    asked = b"\x0a\0\0\x09"
+    stack.udp_open(0, b"", 0).send_to(0, b"x", asked, 9)
+    stack.poll(0)
+    say(stack, card, arp.Packet(arp.REPLY, b"\x02\0\0\0\0\x66", asked, OUR_MAC, OURS))
+    assert card.neighbours.lookup(0, asked) == b"\x02\0\0\0\0\x66"
+    assert len(stack.poll(0)[0][1]) == 1
+
+
+def test_a_path_mtu_is_not_learnt_from_a_quotation_that_was_not_in_flight() -> None:
+    stack, card = make()
+    flow = stack.tcp_connect(0, THEIRS, 80)
+    stack.poll(0)
+    for offset, expected in ((1_000_000, 1500), (0, 600)):
+        seq = (flow.machine.snd_una + offset) & 0xFFFFFFFF
+        ports = flow.local[1].to_bytes(2, "big") + (80).to_bytes(2, "big")
+        quoted = ipv4.emit(ipv4.Header(OURS, THEIRS, ipv4.TCP, 1500)) + ports + seq.to_bytes(4, "big")
+        message = icmpv4.Message(icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, 0, 600, quoted)
+        send(stack, card, ipv4.ICMP, icmpv4.emit(message))
+        assert stack.path_mtu(THEIRS, 0) == expected

@@ -1,0 +1,1 @@
+"""DNS for a stub resolver: one question and its tries."""
