@@ -17,7 +17,6 @@ from sarab.device.network import DeviceLost, Gso, Incoming, Offload, Outgoing
 TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 = 1, 2, 4
-SIOCGIFMTU = 0x8921
 NEEDS_CSUM, DATA_VALID = 1, 2
 FRAME_MAX = 65536 + 64
 _HEADER = Struct("<BBHHHH")
@@ -30,20 +29,35 @@ class Tap:
     offloads = Offload.CHECKSUM | Offload.TSO4 | Offload.TSO6
 
     def __init__(self, name: str, mac: bytes | None = None) -> None:
-        """Attach to the tap device `name`. `mac` is ours, not the host side's; None draws one. Raises OSError."""
-        self._descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        """Attach to the tap device `name`. `mac` is ours, not the host side's; None draws one.
+
+        Raises OSError, with a sentence.
+        """
+        try:
+            # First: TUNSETIFF makes a device that is not there, and nobody would be at its other end.
+            with open(f"/sys/class/net/{name}/mtu", encoding="ascii") as file:
+                self.mtu = int(file.read())
+        except OSError as error:
+            raise OSError(error.errno, f"there is no tap device {name!r}: make it with ip tuntap") from None
+        try:
+            self._descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise OSError(error.errno, f"/dev/net/tun cannot be opened: {error.strerror}") from None
         try:
             flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
             ioctl(self._descriptor, TUNSETIFF, pack("16sH22x", name.encode(), flags))
             ioctl(self._descriptor, TUNSETVNETHDRSZ, pack("i", HEADER_SIZE))
             ioctl(self._descriptor, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)
-            with open(f"/sys/class/net/{name}/mtu", encoding="ascii") as file:
-                self.mtu = int(file.read())
-        except BaseException:
+        except OSError as error:
             os.close(self._descriptor)
-            raise
+            why = {
+                errno.EBUSY: "another program uses it",
+                errno.EPERM: "it belongs to another user",
+                errno.EINVAL: "it is no tap device, or one of several queues",
+            }
+            said = why.get(error.errno or 0, error.strerror)
+            raise OSError(error.errno, f"the tap device {name!r} cannot be attached to: {said}") from None
         self.mac = mac or b"\x02" + os.urandom(5)
-        self._room = bytearray(FRAME_MAX)
         self.dropped = 0
         """Frames that the kernel refused: the device is down, or has no room."""
 
@@ -61,9 +75,7 @@ class Tap:
             except BlockingIOError:
                 break
             except OSError as error:
-                if error.errno in (errno.EBADFD, errno.EBADF, errno.EIO):
-                    raise DeviceLost(f"the tap device is gone: {error.strerror}") from error
-                raise
+                raise DeviceLost(f"the tap device is gone: {error.strerror}") from error
             if len(data) <= HEADER_SIZE:
                 continue
             flags, gso_type, _, gso_size, _, _ = unpack(data)
