@@ -84,6 +84,14 @@ uint64_t page_faults, resident_pages;
 size_t memory_describe(uint64_t *cursor, char *to, size_t size) { return (*cursor)++ ? 0 : (size_t)snprintf(to, size, "map\n"); }
 void memory_object_truncated(struct mappable *object, uint64_t first) { (void)object, (void)first; }
 void memory_seal(void) {}
+bool memory_charge(uint64_t pages) { return (void)pages, false; }
+void memory_uncharge(uint64_t pages) { (void)pages; }
+uint64_t frames_allocate_contiguous(unsigned order) { return (void)order, 0; }
+int irq_register(unsigned gsi, bool level, void (*handler)(void *), void *context)
+{
+	return (void)gsi, (void)level, (void)handler, (void)context, -ENODEV;
+}
+void irq_mask(unsigned gsi, bool masked) { (void)gsi, (void)masked; }
 int64_t memory_map(uint64_t address, uint64_t length, int protection, int flags, struct mappable *object, uint64_t offset)
 {
 	(void)address, (void)length, (void)protection, (void)flags, (void)object, (void)offset;

@@ -216,6 +216,9 @@ def test_debugger_finds_the_machine_before_its_first_instruction(tmp_path: Path)
         assert machine.monitor("query-status")["running"] is False
         with socket.create_connection(("127.0.0.1", port), timeout=10) as debugger:
             debugger.sendall(b"+$?#3f")
-            assert debugger.recv(100).startswith(b"+$T")
+            said = b""
+            while len(said) < 3 and (piece := debugger.recv(100)):
+                said += piece
+            assert said.startswith(b"+$T")
             debugger.sendall(b"+$c#63")
             assert machine.wait().status == 4
