@@ -266,7 +266,7 @@ static int64_t line_read(struct file *file, struct transfer *t, int64_t *positio
 	return transfer_put(t, &line->count, sizeof line->count) == sizeof line->count ? (int64_t)sizeof line->count : -EFAULT;
 }
 
-/* 1 arms the line, 0 masks it. */
+/* 1 arms the line, 0 masks it, as UIO has it; 2 makes the file readable, for a driver that leaves work for later. */
 static int64_t line_write(struct file *file, struct transfer *t, int64_t *position)
 {
 	struct line *line = file->object;
@@ -276,7 +276,14 @@ static int64_t line_write(struct file *file, struct transfer *t, int64_t *positi
 		return -EINVAL;
 	if (transfer_take(t, &armed, sizeof armed) != sizeof armed)
 		return -EFAULT;
-	irq_mask(line->gsi, armed == 0);
+	if (armed > 2)
+		return -EINVAL;
+	if (armed == 2) {
+		line->count++;
+		readiness_changed(&line->readiness, POLLIN | POLLRDNORM);
+	} else {
+		irq_mask(line->gsi, armed == 0);
+	}
 	return sizeof armed;
 }
 

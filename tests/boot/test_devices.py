@@ -86,6 +86,11 @@ int main(int count, char **words)
 		CHECK(read(irq, &value, 4) == -1 && errno == EAGAIN);
 		struct pollfd waited = {.fd = irq, .events = POLLIN};
 		CHECK(poll(&waited, 1, 20) == 0);
+		value = 2;
+		CHECK(write(irq, &value, 4) == 4 && poll(&waited, 1, 0) == 1 && waited.revents == POLLIN);
+		CHECK(read(irq, &value, 4) == 4 && value == 1 && poll(&waited, 1, 0) == 0);
+		value = 3;
+		CHECK(write(irq, &value, 4) == -1 && errno == EINVAL);
 	}
 	puts("SUCCESS");
 	return 0;

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from os import urandom
 from struct import Struct
 
-from sarab.device.network import DeviceLost, Gso, Incoming, Offload, Outgoing
-from sarab.driver.virtio.mmio import F_EVENT_IDX, Mmio
-from sarab.driver.virtio.platform import Interrupt, Platform, Region
+from sarab.device.network import DeviceLost, Incoming, Offload, Outgoing
+from sarab.driver.virtio.platform import Platform
 from sarab.driver.virtio.queue import F_WRITE, VirtQueue, ring_size
+from sarab.driver.virtio.transport import F_EVENT_IDX, Transport
 
 F_CSUM, F_GUEST_CSUM, F_MTU, F_MAC = 1 << 0, 1 << 1, 1 << 3, 1 << 5
 F_GUEST_TSO4, F_GUEST_TSO6, F_HOST_TSO4, F_HOST_TSO6 = 1 << 7, 1 << 8, 1 << 11, 1 << 12
@@ -30,6 +31,7 @@ WANTED = (
 NEEDS_CSUM, DATA_VALID = 1, 2
 RECEIVE, TRANSMIT = 0, 1
 QUEUE_SIZE_MAX = 256
+"""Buffers of a queue: what QEMU offers unless told otherwise, and 1 MiB of them to receive in."""
 BUFFER_SIZE = 4096
 """Of a receive buffer: a page holds any frame of a common link, and a long one takes several (MRG_RXBUF)."""
 ARENA_SIZE = 1 << 20
@@ -37,88 +39,108 @@ ARENA_SIZE = 1 << 20
 FRAME_SIZE_MAX = 65535 + 18
 ALIGNMENT = 64
 MTU_DEFAULT = 1500
+MTU_MIN, MTU_MAX = 68, 65535
+"""RFC 791 asks for 68; what a device says beyond these is not believed."""
 
 _HEADER = Struct("<BBHHHHH")
 HEADER_SIZE = _HEADER.size
+ETHERNET_SIZE = 18
+"""Of an Ethernet header with a VLAN's tag."""
 
 
 class VirtioNet:
     """A card; device.network.Network."""
 
-    def __init__(self, transport: Mmio, platform: Platform, line: int) -> None:
-        """Start the card behind `transport`. Raises DeviceLost, MemoryError."""
+    def __init__(self, transport: Transport, platform: Platform, line: int = -1) -> None:
+        """Start the card behind `transport`; `line` is its interrupt line where the bus has those.
+
+        Raises DeviceLost, MemoryError, OSError.
+        """
         self._transport = transport
-        wanted = WANTED
-        features = transport.negotiate(wanted)
+        try:
+            self._start(platform, line)
+        except BaseException:
+            transport.fail()  # it must not write to memory that nobody looks after
+            raise
+
+    def _start(self, platform: Platform, line: int) -> None:
+        transport = self._transport
+        features = transport.negotiate(WANTED)
         if features & (F_GUEST_TSO4 | F_GUEST_TSO6) and not features & F_MRG_RXBUF:
-            features = transport.negotiate(wanted & ~(F_GUEST_TSO4 | F_GUEST_TSO6))
-        self.mac = transport.config(0, 6) if features & F_MAC else b"\x02\x5a\x52\x42\x00\x01"
-        self.mtu = int.from_bytes(transport.config(10, 2), "little") if features & F_MTU else MTU_DEFAULT
-        offloads = Offload.NONE
-        if features & F_CSUM:
-            offloads |= Offload.CHECKSUM
-            if features & F_HOST_TSO4:
-                offloads |= Offload.TSO4
-            if features & F_HOST_TSO6:
-                offloads |= Offload.TSO6
-        self.offloads = offloads
+            features = transport.negotiate(WANTED & ~(F_GUEST_TSO4 | F_GUEST_TSO6))
+        self.mac = transport.config(0, 6) if features & F_MAC else b"\x02" + urandom(5)
+        mtu = int.from_bytes(transport.config(10, 2), "little") if features & F_MTU else MTU_DEFAULT
+        most = MTU_MAX if features & F_MRG_RXBUF else BUFFER_SIZE - HEADER_SIZE - ETHERNET_SIZE
+        self.mtu = min(mtu, most) if mtu >= MTU_MIN else MTU_DEFAULT
+        self.offloads = _offloads(features)
+        self._merged = bool(features & F_MRG_RXBUF)
         event_idx = bool(features & F_EVENT_IDX)
-        self._interrupt: Interrupt = platform.interrupt(line)
         sizes = [transport.queue_size(index, QUEUE_SIZE_MAX) for index in (RECEIVE, TRANSMIT)]
         if 0 in sizes:
-            transport.fail()
             raise DeviceLost("a virtio network card without queues")
         rings = platform.allocate(sum(map(ring_size, sizes)))
         self._rx = VirtQueue(rings, 0, sizes[RECEIVE], event_idx)
         self._tx = VirtQueue(rings, ring_size(sizes[RECEIVE]), sizes[TRANSMIT], event_idx)
-        self._buffers: Region = platform.allocate(sizes[RECEIVE] * BUFFER_SIZE)
-        self._arena: Region = platform.allocate(ARENA_SIZE)
+        self._buffers = platform.allocate(sizes[RECEIVE] * BUFFER_SIZE)
+        self._arena = platform.allocate(ARENA_SIZE)
         self._arena_head = self._arena_tail = 0
         self._sending: deque[int] = deque()
         """Descriptors in the order in which their memory was taken."""
         self._ends = [0] * sizes[TRANSMIT]
         """Where a frame's memory ends, by descriptor."""
-        self._in_use = [False] * sizes[TRANSMIT]
-        self.malformed = 0
-        """Frames whose description by the device made no sense."""
         self._starved = False
+        """send() found no room, and whoever called it waits for the descriptor."""
         self._closed = False
+        self.malformed = 0
+        """Frames too short to be any."""
+        self.oversized = 0
+        """Frames that were to be sent, and that no card could carry."""
+        self._interrupt = transport.connect(platform, line)
         for index, queue in ((RECEIVE, self._rx), (TRANSMIT, self._tx)):
             transport.start_queue(index, queue)
         transport.start()
         while self._rx.free:
             self._give(self._rx.free.pop())
         self._tx.interrupts_off()
+        self._interrupt.arm()
         self._rx.interrupts_on()
         if self._rx.publish():
             transport.notify(RECEIVE)
-        self._interrupt.arm()
 
     def fileno(self) -> int:
         """See Network."""
         return self._interrupt.fileno()
+
+    # ---- receiving -----------------------------------------------------------------------------------------------
 
     def _give(self, descriptor: int) -> None:
         self._rx.add(descriptor, self._buffers.physical + descriptor * BUFFER_SIZE, BUFFER_SIZE, F_WRITE)
 
     def receive(self, limit: int) -> list[Incoming]:
         """See Network."""
-        rx = self._rx
+        rx, interrupt = self._rx, self._interrupt
         frames: list[Incoming] = []
+        if self._closed:
+            return frames
         while True:
-            if self._interrupt.take():
-                self._transport.acknowledge()
-            while len(frames) < limit and (taken := rx.take(min(limit, rx.size))):
+            while len(frames) < limit and (taken := rx.take(limit - len(frames))):
                 self._collect(taken, frames)
             if rx.publish():
                 self._transport.notify(RECEIVE)
-            if len(frames) >= limit:
+            if len(frames) >= limit and rx.pending():
+                interrupt.fire()  # the device will not: it has told us of these
                 return frames
+            fired = interrupt.take()
+            if fired:
+                self._transport.acknowledge()
+            # First the line, then the device: a card that only pulses its line would not be heard the other way round.
+            interrupt.arm()
             if rx.interrupts_on():
                 continue
             if self._starved:
                 self._reclaim()
-            self._interrupt.arm()
+            elif fired and not frames and self._transport.needs_reset():
+                raise DeviceLost("a virtio network card has given up (DEVICE_NEEDS_RESET)")
             return frames
 
     def _collect(self, taken: list[tuple[int, int]], frames: list[Incoming]) -> None:
@@ -129,13 +151,12 @@ class VirtioNet:
             descriptor, length = taken[position]
             position += 1
             start = descriptor * BUFFER_SIZE
-            if not HEADER_SIZE < length <= BUFFER_SIZE:
+            if length <= HEADER_SIZE:
                 self.malformed += 1
                 self._give(descriptor)
                 continue
             flags, gso_type, _, gso_size, _, _, num_buffers = _HEADER.unpack_from(view, start)
-            verified = flags & (NEEDS_CSUM | DATA_VALID) != 0
-            if num_buffers <= 1:
+            if num_buffers <= 1 or not self._merged:
                 data = bytes(view[start + HEADER_SIZE : start + length])
                 self._give(descriptor)
             else:
@@ -147,48 +168,66 @@ class VirtioNet:
                 position += num_buffers - 1
                 for other, size in group:
                     at = other * BUFFER_SIZE
-                    pieces.append(view[at : at + min(size, BUFFER_SIZE)])
+                    pieces.append(view[at : at + size])
                 data = b"".join(pieces)
                 self._give(descriptor)
                 for other, _ in group:
                     self._give(other)
+            verified = flags & (NEEDS_CSUM | DATA_VALID) != 0
             frames.append(Incoming(data, verified, gso_size if gso_type & 0x7F else 0))
 
     def _rest(self, missing: int) -> list[tuple[int, int]]:
         """Return the buffers of a long frame that the device has used with it (section 5.1.6.4.1)."""
-        if missing > self._rx.size:
-            raise DeviceLost("a virtio network card makes a frame of more buffers than there are")
         rest = self._rx.take(missing)
         if len(rest) < missing:
             raise DeviceLost("a virtio network card shows a frame before all of it")
         return rest
 
+    # ---- sending -------------------------------------------------------------------------------------------------
+
     def send(self, frames: Sequence[Outgoing]) -> int:
         """See Network."""
-        tx, view = self._tx, self._arena.view
+        if self._closed:
+            return len(frames)
+        tx = self._tx
         if len(tx.free) < len(frames) or self._starved:
             self._reclaim()
         count = 0
-        for frame in frames:
-            header, payload, checksum_start, checksum_offset, gso, gso_size = frame
+        while True:
+            count = self._queue(frames, count)
+            if tx.publish():
+                self._transport.notify(TRANSMIT)
+            if count == len(frames):
+                return count
+            # Room will come: hear of it by the interrupt that receive() looks after.
+            self._starved = True
+            self._interrupt.arm()
+            if not tx.interrupts_on():
+                return count
+            self._reclaim()
+
+    def _queue(self, frames: Sequence[Outgoing], first: int) -> int:
+        """Put frames from number `first` on into the ring; return the number of the first that found no room."""
+        tx, view, physical = self._tx, self._arena.view, self._arena.physical
+        for number in range(first, len(frames)):
+            header, payload, checksum_start, checksum_offset, gso, gso_size = frames[number]
             size = HEADER_SIZE + len(header) + len(payload)
             if size > FRAME_SIZE_MAX + HEADER_SIZE:
-                count += 1  # nothing could carry it
+                self.oversized += 1
                 continue
             at = self._place(size) if tx.free else -1
             if at < 0:
                 self._reclaim()
                 at = self._place(size) if tx.free else -1
                 if at < 0:
-                    self._starved = True
-                    break
+                    return number
             body = at + HEADER_SIZE + len(header)
             _HEADER.pack_into(
                 view,
                 at,
                 NEEDS_CSUM if checksum_start else 0,
                 gso,
-                len(header) if gso is not Gso.NONE else 0,
+                len(header) if gso else 0,
                 gso_size,
                 checksum_start,
                 checksum_offset,
@@ -198,19 +237,10 @@ class VirtioNet:
             if payload:
                 view[body : at + size] = payload
             descriptor = tx.free.pop()
-            self._in_use[descriptor] = True
             self._sending.append(descriptor)
             self._ends[descriptor] = self._arena_head
-            tx.add(descriptor, self._arena.physical + at, size)
-            count += 1
-        if tx.publish():
-            self._transport.notify(TRANSMIT)
-        if self._starved:
-            # Room will come: hear of it by the interrupt that receive() looks after.
-            if tx.interrupts_on():
-                self._reclaim()
-            self._interrupt.arm()
-        return count
+            tx.add(descriptor, physical + at, size)
+        return len(frames)
 
     def _place(self, size: int) -> int:
         """Return where a frame may lie, in the ring of memory between head and tail; -1: nowhere now."""
@@ -235,22 +265,34 @@ class VirtioNet:
     def _reclaim(self) -> None:
         """Take back what the device has sent."""
         tx = self._tx
-        taken = tx.take(tx.size)
-        for descriptor, _ in taken:
-            if not self._in_use[descriptor]:
-                raise DeviceLost("a virtio network card gives back a frame that it does not have")
-            self._in_use[descriptor] = False
-        sending = self._sending
-        while sending and not self._in_use[sending[0]]:
+        if not tx.take(tx.size):
+            return
+        sending, lent = self._sending, tx.lent
+        while sending and not lent[sending[0]]:
             descriptor = sending.popleft()
             self._arena_tail = self._ends[descriptor]
             tx.free.append(descriptor)
-        if taken:
-            self._starved = False
-            tx.interrupts_off()
+        self._starved = False
+        tx.interrupts_off()
 
     def close(self) -> None:
         """See Network."""
         if not self._closed:
             self._closed = True
-            self._transport.reset()
+            try:
+                self._transport.reset()
+            except DeviceLost:
+                self._transport.fail()  # its memory is never used for anything else (decision 0042)
+            self._interrupt.close()
+
+
+def _offloads(features: int) -> Offload:
+    """Return what the card does for the stack."""
+    if not features & F_CSUM:
+        return Offload.NONE
+    offloads = Offload.CHECKSUM
+    if features & F_HOST_TSO4:
+        offloads |= Offload.TSO4
+    if features & F_HOST_TSO6:
+        offloads |= Offload.TSO6
+    return offloads

@@ -33,6 +33,12 @@ class Interrupt(Protocol):
     def take(self) -> bool:
         """Say whether it has fired since the last call."""
 
+    def fire(self) -> None:
+        """Have the descriptor poll readable as if the line had fired."""
+
+    def close(self) -> None:
+        """Mask the line, and give the descriptor back."""
+
 
 class Platform(Protocol):
     """Where a driver runs: an image, or a test."""
@@ -89,6 +95,13 @@ class _Line:
         except BlockingIOError:
             return False
         return True
+
+    def fire(self) -> None:
+        os.write(self._descriptor, b"\2\0\0\0")
+
+    def close(self) -> None:
+        os.write(self._descriptor, b"\0\0\0\0")
+        os.close(self._descriptor)
 
 
 class Kernel:

@@ -45,6 +45,7 @@ class VirtQueue:
         "_desc64",
         "_event_idx",
         "_kicked_idx",
+        "_lengths",
         "_used",
         "_used_idx",
         "_used_ring",
@@ -52,11 +53,12 @@ class VirtQueue:
         "device_address",
         "driver_address",
         "free",
+        "lent",
         "size",
     )
 
     def __init__(self, region: Region, offset: int, size: int, event_idx: bool) -> None:
-        """Lay the queue out at `offset` of `region`, which has ring_size(size) bytes there."""
+        """Lay the queue out at `offset` of `region`, which has ring_size(size) zeroed bytes there."""
         self.size = size
         avail = offset + _round(16 * size)
         used = avail + _round(6 + 2 * size)
@@ -72,13 +74,20 @@ class VirtQueue:
         self._event_idx = event_idx
         self._avail_idx = self._kicked_idx = self._used_idx = 0
         self.free = list(range(size - 1, -1, -1))
-        """Descriptors that are ours."""
+        """Descriptors that nobody uses. Taken and put back by the caller."""
+        self.lent = bytearray(size)
+        """By descriptor, 1: the device has it."""
+        self._lengths = [0] * size
+        """By descriptor, how many bytes the device may write: our own copy, which it cannot change."""
 
     def add(self, descriptor: int, address: int, length: int, flags: int = 0) -> None:
         """Give the device a buffer; it sees it after publish()."""
         self._desc64[2 * descriptor] = address
-        self._desc32[4 * descriptor + 2] = length
-        self._desc32[4 * descriptor + 3] = flags
+        desc32, at = self._desc32, 4 * descriptor
+        desc32[at + 2] = length
+        desc32[at + 3] = flags
+        self._lengths[descriptor] = length if flags & F_WRITE else 0
+        self.lent[descriptor] = 1
         self._avail[2 + (self._avail_idx & self.size - 1)] = descriptor
         self._avail_idx = self._avail_idx + 1 & 0xFFFF
 
@@ -100,27 +109,34 @@ class VirtQueue:
         return self._used[1] != self._used_idx
 
     def take(self, limit: int) -> list[tuple[int, int]]:
-        """Return (descriptor, bytes written) of at most `limit` buffers that the device gave back."""
+        """Return (descriptor, bytes written) of at most `limit` buffers that came back. Raises DeviceLost."""
         idx = self._used_idx
         count = self._used[1] - idx & 0xFFFF
-        if count > self.size:
-            raise DeviceLost("a virtio device says that it used more buffers than there are")
-        count = min(count, limit)
         if not count:
             return []
+        if count > (self._kicked_idx - idx & 0xFFFF):
+            raise DeviceLost("a virtio device says that it used more buffers than it was given")
+        count = min(count, limit)
         ring, mask, size = self._used_ring, self.size - 1, self.size
+        lent, lengths = self.lent, self._lengths
         taken = []
         for step in range(count):
             at = 2 * (idx + step & mask)
-            descriptor = ring[at]
-            if descriptor >= size:
-                raise DeviceLost("a virtio device gives back a buffer that does not exist")
-            taken.append((descriptor, ring[at + 1]))
+            descriptor, written = ring[at], ring[at + 1]
+            if descriptor >= size or not lent[descriptor]:
+                raise DeviceLost("a virtio device gives back a buffer that it does not have")
+            if written > lengths[descriptor]:
+                # What was only to be read has length 0 here; devices that say more of those are many, and mean nothing.
+                if lengths[descriptor]:
+                    raise DeviceLost("a virtio device says that it wrote more than a buffer holds")
+                written = 0
+            lent[descriptor] = 0
+            taken.append((descriptor, written))
         self._used_idx = idx + count & 0xFFFF
         return taken
 
     def interrupts_on(self) -> bool:
-        """Ask for an interrupt at the next buffer; return whether there is one already, which will bring none."""
+        """Ask for an interrupt at the next buffer; return whether there is one already, which may bring none."""
         if self._event_idx:
             self._avail[2 + self.size] = self._used_idx
         else:
