@@ -52,6 +52,31 @@ def test_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pyte
     assert host._folder().advice == "set SARAB_CACHE to a folder that can be written"
 
 
+def test_taps_of_this_user_are_found_and_others_are_not(tmp_path: Path) -> None:
+    def device(name: str, flags: str, owner: int) -> None:
+        (tmp_path / name).mkdir()
+        for file, text in (("tun_flags", flags), ("owner", str(owner)), ("group", "-1")):
+            (tmp_path / name / file).write_text(text + "\n")
+
+    device("tap0", "0x1002", os.getuid())
+    device("tap1", "0x1002", -1)
+    device("tap2", "0x1002", os.getuid() + 1)
+    device("tun0", "0x1001", os.getuid())
+    (tmp_path / "eth0").mkdir()
+    assert host.own_taps(tmp_path) == ["tap0", "tap1"]
+
+
+def test_without_a_tap_the_way_that_needs_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "_may_administer_network", lambda: False)
+    monkeypatch.setattr(host, "own_taps", list)
+    found = host._tap()
+    assert not found.good
+    assert not found.needed
+    assert "'sarab run -p 8080:80' needs no tap" in found.advice
+    monkeypatch.setattr(host, "TUN", tmp_path / "tun")
+    assert "modprobe tun" in host._tap().advice
+
+
 def test_fresh_measures_kvm_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

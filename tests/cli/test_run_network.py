@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def refusal(*words: str) -> str:
         (["--ip", "10.0.0.0/24"], "names a network or its broadcast address, and no host in it."),
         (["--ip", "10.0.0.2/24", "--gateway", "10.0.1.1"], "the gateway 10.0.1.1 is in none of the networks of --ip"),
         (["--ip", "10.0.0.2/24", "--gateway", "router"], "--gateway: 'router' is no IPv4 address."),
+        (["--ip", "10.0.0.2/24"], "--ip needs --tap: the user-mode network has its own"),
+        (["--gateway", "10.0.2.9"], "--gateway needs --tap: the user-mode network has its own addresses"),
         (["--dns", "8.8.8"], "--dns: '8.8.8' is no IPv4 address."),
         (["--mac", "01:00:00:00:00:01"], "--mac: 01:00:00:00:00:01 is a multicast address"),
         (["--mac", "zz"], "--mac: 'zz' is no Ethernet address"),
@@ -52,11 +55,17 @@ def test_a_mistake_is_one_sentence(words: list[str], sentence: str) -> None:
     assert "Traceback" not in said
 
 
-def test_a_port_in_use_is_said_before_anything_is_built() -> None:
+def test_a_port_in_use_is_said_before_anything_is_built_and_by_whom() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         said = refusal("-p", f"{port}:80")
-    assert f"port {port}/tcp of 127.0.0.1 cannot be forwarded: Address already in use by another program" in said
+    assert f"port {port}/tcp of 127.0.0.1 cannot be forwarded: " in said
+    assert f"(process {os.getpid()}) has it; stop that, or give another port." in said
+
+
+def test_an_address_of_another_host_cannot_be_listened_on() -> None:
+    said = refusal("-p", "192.0.2.1:9080:80")
+    assert "port 9080/tcp of 192.0.2.1 cannot be forwarded: 192.0.2.1 is no address of this host." in said
 
 
 def test_examples_exist() -> None:

@@ -103,6 +103,8 @@ def _boot(image: Path, options: MachineOptions, arguments: argparse.Namespace) -
     choice = qemu.choose_accelerator()
     if options.accel == "auto":
         quiet(choice.reason)
+    for forward in options.network.forwards if options.network is not None else ():
+        quiet(str(forward))
     if options.gdb_port is not None:
         symbols = Path(__file__).parents[3] / "build/kernel/kernel.elf"  # a checkout has the one with symbols
         if not symbols.exists():

@@ -17,6 +17,8 @@ from sarab.machine.errors import QemuMissing
 from sarab.machine.qemu import INSTALL, find_qemu
 
 TUN = Path("/dev/net/tun")
+NETWORK_DEVICES = Path("/sys/class/net")
+IFF_TAP = 2
 PYTHON_MIN = (3, 11)
 QEMU_MIN = (7, 2)
 """What the tests boot with; older ones were not tried."""
@@ -105,13 +107,32 @@ def _kvm(fresh: bool) -> Finding:
 
 
 def _tap() -> Finding:
+    instead = "'sarab run -p 8080:80' needs no tap"
     if not TUN.exists():
-        return Finding("tap", False, False, f"there is no {TUN}", "sudo modprobe tun (nothing needs it yet)")
+        return Finding("tap", False, False, f"there is no {TUN}", f"sudo modprobe tun, for --tap; {instead}")
     if not os.access(TUN, os.R_OK | os.W_OK):
-        return Finding("tap", False, False, f"this user may not open {TUN}", "run as root (nothing needs it yet)")
-    if not _may_administer_network():
-        return Finding("tap", False, False, f"{TUN} is there, but tap devices need CAP_NET_ADMIN", "run as root")
-    return Finding("tap", True, False, f"{TUN}, with the right to make devices")
+        return Finding("tap", False, False, f"this user may not open {TUN}", f"sudo chmod 666 {TUN}; {instead}")
+    if _may_administer_network():
+        return Finding("tap", True, False, f"{TUN}, with the right to make devices")
+    own = own_taps()
+    if own:
+        return Finding("tap", True, False, f"{TUN}, and this user's devices {', '.join(own)}")
+    advice = f"sudo ip tuntap add tap0 mode tap user {os.getuid()} && sudo ip link set tap0 up, for --tap; {instead}"
+    return Finding("tap", False, False, f"{TUN} is there, but no tap device of this user", advice)
+
+
+def own_taps(folder: Path = NETWORK_DEVICES) -> list[str]:
+    """Return the names of the tap devices that this user may attach to."""
+    names = []
+    for device in sorted(folder.glob("*")):
+        try:
+            is_tap = int((device / "tun_flags").read_text(), 16) & IFF_TAP
+            owned = int((device / "owner").read_text()) in (-1, os.getuid())
+            if is_tap and owned and int((device / "group").read_text()) in (-1, os.getgid(), *os.getgroups()):
+                names.append(device.name)
+        except (OSError, ValueError):
+            continue  # another kind of device
+    return names
 
 
 def _may_administer_network() -> bool:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sarab.errors import UsageError
+from sarab.machine.ports import check_free
 from sarab.wire import address
 
 LOOPBACK = "127.0.0.1"
+WILDCARDS = {"0.0.0.0", "::"}
 SLOT_ADDRESS, SLOT_SIZE, SLOT_LINE = 0xFEB00000, 512, 16
 """Where QEMU's microvm has its first virtio-mmio device (hw/i386/microvm.c), with one I/O APIC."""
 USER_ADDRESS, USER_GATEWAY, USER_DNS = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
 """QEMU's user-mode network (net/slirp.c): fixed, so no start waits for DHCP."""
 HOSTNAME_MAX = 63
+IFF_UP = 1
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
 _FORWARD = re.compile(
     r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?P<port>[0-9]+):(?P<guest>[0-9]+)(?:/(?P<kind>tcp|udp))?"
@@ -35,7 +35,8 @@ class Forward(NamedTuple):
     guest_port: int
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port} -> {self.guest_port}/{self.kind}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port} of this host leads to port {self.guest_port}/{self.kind} of the program"
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,23 @@ class NetworkOptions:
         """Check what is said together. Raises UsageError."""
         if self.tap is not None and self.forwards:
             raise UsageError("-p forwards ports of the user-mode network; on a tap the machine's own ports are reached")
-        for gateway in self.gateways:
+        for gateway in self.gateways if self.addresses else ():
             near = [item for item in self.addresses if _inside(gateway, item)]
             if not near:
                 raise UsageError(f"the gateway {gateway} is in none of the networks of --ip: nobody could reach it")
-        seen: set[tuple[str, int]] = set()
-        for forward in self.forwards:
-            if (forward.kind, forward.port) in seen:
-                raise UsageError(f"port {forward.port}/{forward.kind} of this host is forwarded twice")
-            seen.add((forward.kind, forward.port))
+        if self.tap is None and (self.addresses or self.gateways):
+            raise UsageError(
+                f"--{'ip' if self.addresses else 'gateway'} needs --tap: the user-mode network has its own addresses, "
+                f"and the machine is {USER_ADDRESS.partition('/')[0]} in it"
+            )
+        for index, forward in enumerate(self.forwards):
+            for other in self.forwards[:index]:
+                same_host = forward.host == other.host or {forward.host, other.host} & WILDCARDS
+                if (forward.kind, forward.port) == (other.kind, other.port) and same_host:
+                    raise UsageError(f"port {forward.port}/{forward.kind} of this host is forwarded twice")
         addresses, gateways, dns = self.addresses, self.gateways, self.dns
-        if self.tap is None and not addresses:
-            addresses, gateways = (USER_ADDRESS,), gateways or (USER_GATEWAY,)
-            dns = dns or (USER_DNS,)
+        if self.tap is None:
+            addresses, gateways, dns = (USER_ADDRESS,), (USER_GATEWAY,), dns or (USER_DNS,)
         words = {"SARAB_IP": addresses, "SARAB_GATEWAY": gateways, "SARAB_DNS": dns}
         told = [(name, ",".join(items)) for name, items in words.items() if items]
         if self.hostname is not None:
@@ -142,7 +147,7 @@ def parse_hostname(text: str) -> str:
 def check(options: NetworkOptions) -> None:
     """Find out before the machine starts what would make its network fail. Raises UsageError with a sentence."""
     for forward in options.forwards:
-        _check_free(forward)
+        check_free(*forward)
     if options.tap is not None:
         check_tap(options.tap)
     if options.pcap is not None:
@@ -153,44 +158,22 @@ def check(options: NetworkOptions) -> None:
             raise UsageError(f"--pcap: {options.pcap} cannot be written: {error.strerror}") from None
 
 
-def _check_free(forward: Forward) -> None:
-    family = socket.AF_INET6 if ":" in forward.host else socket.AF_INET
-    kind = socket.SOCK_DGRAM if forward.kind == "udp" else socket.SOCK_STREAM
-    with contextlib.closing(socket.socket(family, kind)) as probe:
-        if kind == socket.SOCK_STREAM:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((forward.host, forward.port))
-        except PermissionError:
-            raise UsageError(
-                f"port {forward.port} of this host needs root: take one of 1024 and above, such as "
-                f"-p {forward.port + 8000}:{forward.guest_port}"
-            ) from None
-        except OSError as error:
-            raise UsageError(
-                f"port {forward.port}/{forward.kind} of {forward.host} cannot be forwarded: {error.strerror}"
-                f"{' by another program; stop it, or give another port' if 'in use' in str(error) else ''}"
-            ) from None
-
-
 def check_tap(name: str) -> None:
-    """Find out whether `name` is a tap device that we may open. Raises UsageError."""
-    if not re.fullmatch(r"[^/\s]{1,15}", name) or not Path("/sys/class/net", name).exists():
+    """Find out whether `name` is a tap device that we may use. Raises UsageError."""
+    folder = Path("/sys/class/net", name)
+    if not re.fullmatch(r"[^/\s]{1,15}", name) or not folder.exists():
         raise UsageError(f"there is no network device '{name}': 'ip tuntap add {name} mode tap' makes it, as root")
-    flags = Path("/sys/class/net", name, "tun_flags")
+    flags = folder / "tun_flags"
     if not flags.exists() or not int(flags.read_text(), 16) & 2:
         raise UsageError(f"'{name}' is no tap device: 'ip tuntap add tap0 mode tap' makes one, as root")
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        raise UsageError("/dev/net/tun cannot be opened: run as root, or get access to that file and own the tap")
-    if Path("/sys/class/net", name, "carrier").exists() and _has_carrier(name):
-        raise UsageError(f"the tap device '{name}' is in use by another program: stop it, or make another tap")
+    from sarab.driver.tap import Tap
 
-
-def _has_carrier(name: str) -> bool:
     try:
-        return Path("/sys/class/net", name, "carrier").read_text().strip() == "1"
-    except OSError:
-        return False  # the device is down
+        Tap(name).close()  # nothing else knows of every owner, group and limit
+    except OSError as error:
+        raise UsageError(f"--tap: {error.strerror}") from None
+    if not int((folder / "flags").read_text(), 16) & IFF_UP:
+        raise UsageError(f"the tap device '{name}' is down: 'ip link set {name} up' puts it up, as root")
 
 
 def kernel_words(options: NetworkOptions | None) -> tuple[str, ...]:
