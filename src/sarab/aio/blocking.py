@@ -113,6 +113,8 @@ def getservbyname(name: str, protocol: str = "tcp") -> int:
 
 def getservbyport(port: int, protocol: str = "tcp") -> str:
     """As socket.getservbyport()."""
+    if not 0 <= port <= 0xFFFF:
+        raise OverflowError("getservbyport: port must be 0-65535.")
     for name, number in names.SERVICES.items():
         if number == port:
             return name

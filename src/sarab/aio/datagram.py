@@ -22,7 +22,7 @@ DATAGRAMS_AT_ONCE = 64
 HIGH_WATER = 64 * 1024
 
 
-class DatagramTransport(asyncio.DatagramTransport):
+class DatagramTransport(asyncio.DatagramTransport, asyncio.Transport):
     """Made by the loop. The stack takes a datagram at once or refuses it: nothing waits here."""
 
     def __init__(

@@ -280,7 +280,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
         source = (b"", 0) if local is None else endpoint_address(local)
         await self._configured(target[0])
         with driver.lock:
-            flow = driver.stack.tcp_connect(monotonic_ns(), *target, local=source[0], local_port=source[1])
+            flow = driver.connect(target, source)
             waiting = Waiting(self, flow, lambda: flow.established or bool(flow.error))
             driver.dirty = True
         try:
@@ -388,6 +388,9 @@ class Loop(unix_events._UnixSelectorEventLoop):
             raise ValueError("Neither host/port nor sock were specified")
         else:
             faces += await self._bind(host, port, family, flags, backlog)
+            if reuse_port:
+                for face in faces:
+                    face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         server = base_events.Server(
             self, faces, protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout
         )  # fmt: skip

@@ -120,6 +120,8 @@ def results(addresses: list[bytes], port: int, kind: int, proto: int, flags: int
 
 def name_info(name: Any, flags: int) -> tuple[str, str]:
     """Return host and service as getnameinfo() does, without asking anybody: numbers, but for localhost."""
+    if not isinstance(name, tuple):
+        raise TypeError("getnameinfo() argument 1 must be a tuple")
     host, port = name[0], port_of(name[1])
     try:
         address = wire.parse(host.partition("%")[0])

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sarab.device.network import DeviceLost, Network, Outgoing
+from sarab.net.errors import AddressInUse
 from sarab.net.stack import Stack
 
 if TYPE_CHECKING:
-    from sarab.net.endpoints import Endpoint, Listener
+    from sarab.net.endpoints import Endpoint, Flow, Listener
     from sarab.net.interface import Interface
 
 RECEIVE_MAX = 256
@@ -89,6 +90,14 @@ class NetworkDriver:
             found: Listener = stack.tcp_listen(monotonic_ns(), address, port, **options)
             return found
         return self.stack.tcp_listen(monotonic_ns(), address, port, backlog=backlog)
+
+    def connect(self, target: tuple[bytes, int], source: tuple[bytes, int]) -> Flow:
+        """Return a flow towards `target`, from `source`, b"" and 0 for any. The lock is held. Raises NetworkError."""
+        stack = self.stack
+        for other in stack.tcp.listeners.get(source[1], ()) if source[1] else ():
+            if not any(source[0]) or not any(other.local[0]) or other.local[0] == source[0]:
+                raise AddressInUse(f"TCP port {source[1]} has a listener")
+        return stack.tcp_connect(monotonic_ns(), *target, local=source[0], local_port=source[1])
 
     def resolve(self, now: int, name: str, family: int) -> Any:
         """Ask for a name's addresses. The lock is held. Raises gaierror where nobody can be asked."""

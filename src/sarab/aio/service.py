@@ -42,6 +42,7 @@ class Service:
         """Far descriptor -> link."""
         self._users = 0
         self._thread: threading.Thread | None = None
+        self._over = False
 
     def acquire(self) -> None:
         """One more needs somebody to receive."""
@@ -91,7 +92,7 @@ class Service:
 
     def _run(self) -> None:
         driver = self.driver
-        while True:
+        while not self._over:
             with driver.lock:
                 timeout = -1.0
                 if driver.receiver is self:
@@ -117,10 +118,18 @@ class Service:
                     driver.receive()
 
     def drain(self) -> None:
-        """Carry what programs have written into the stack, before the end."""
+        """Carry what programs have written into the stack, before the end, and end the thread.
+
+        The interpreter would end it wherever it is, perhaps with the lock, for which a socket that is forgotten later
+        would wait for ever.
+        """
         with self.driver.lock:
             for link in tuple(self.links.values()):
                 link.carry()
+        self._over = True
+        if self._thread is not None and self._thread is not threading.current_thread():
+            os.eventfd_write(self._wake, 1)
+            self._thread.join()
 
 
 class Link:

@@ -123,6 +123,8 @@ class Socket(KernelSocket):  # type: ignore[misc]
         descriptor = near.detach()
         here.links[descriptor] = link
         super().__init__(family, type, max(proto, 0), descriptor)
+        if type & socket.SOCK_NONBLOCK:
+            os.set_blocking(descriptor, False)
         self._adopt(link)
 
     def _stretch(self, link: Link) -> None:
@@ -322,7 +324,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
                 link.listener.close(monotonic_ns())
                 link.listener = None
                 link.service.release()
-            flow = driver.stack.tcp_connect(monotonic_ns(), host, port, local=local, local_port=local_port)
+            flow = driver.connect((host, port), (local, local_port))
             for (level, option), value in self._options.items():
                 if isinstance(value, int):
                     set_flow_option(flow, level, option, value, self._options)

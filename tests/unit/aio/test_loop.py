@@ -456,3 +456,33 @@ def test_connections_left_open_end_with_their_loop() -> None:
     loop.close()
     assert not loop.open_transports
     assert all(flow.closed for flow in driver.stack.tcp.flows.values())
+
+
+def test_a_name_is_asked_of_a_server(loop: Loop) -> None:
+    class Server(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            end = data.index(b"\0", 12) + 5
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\7"
+            self.transport.sendto(data[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + data[12:end] + answer, addr)
+
+    async def main() -> Any:
+        server, _ = await loop.create_datagram_endpoint(Server, (HOST, 53))
+        loop.driver.stack.names.servers = (bytes((127, 0, 0, 1)),)
+        infos = await loop.getaddrinfo("there.example", 80, family=socket.AF_INET, type=socket.SOCK_STREAM)
+        server.close()
+        return infos
+
+    assert run(loop, main()) == [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.7", 80))]
+
+
+def test_a_local_port_with_a_listener_is_in_use(loop: Loop) -> None:
+    async def main() -> None:
+        _, port = await echo_port()
+        with pytest.raises(OSError, match="bind on address") as caught:
+            await asyncio.open_connection(HOST, port, local_addr=(HOST, port))
+        assert caught.value.errno == 98
+
+    run(loop, main())
