@@ -29,3 +29,14 @@ def test_asyncio_serves_itself_over_loopback(tmp_path: Path) -> None:
         asyncio.run(main())
         """
     assert text(run(tmp_path, program)) == "HELLO\n"
+
+
+def test_a_program_ends_with_a_socket_that_nobody_closed(tmp_path: Path) -> None:
+    program = """
+        import socket
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        peer = socket.create_connection(listener.getsockname())
+        print("done")
+        """
+    assert text(run(tmp_path, program, timeout_s=30)) == "done\n"
