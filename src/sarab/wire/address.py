@@ -15,6 +15,8 @@ MAPPED = bytes(10) + b"\xff\xff"
 TEXT_MAX = 45
 """Characters of the longest address."""
 
+_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+
 
 def parse_ipv4(text: str) -> bytes:
     """Return the address that `text` writes, four decimal numbers without leading zeros. Raises ValueError."""
@@ -62,7 +64,7 @@ def _groups(text: str) -> bytes:
         return b""
     found = b""
     for group in text.split(":"):
-        if not 1 <= len(group) <= 4 or not group.isascii() or not group.isalnum():
+        if not 1 <= len(group) <= 4 or not _HEXADECIMAL.issuperset(group):  # int() would take 0x1
             raise ValueError(group)
         found += int(group, 16).to_bytes(2, "big")
     return found
@@ -71,6 +73,30 @@ def _groups(text: str) -> bytes:
 def parse(text: str) -> bytes:
     """Return the 4 or 16 bytes of the address that `text` writes. Raises ValueError."""
     return parse_ipv6(text) if ":" in text else parse_ipv4(text)
+
+
+def parse_scoped(text: str) -> tuple[bytes, str]:
+    """Return address and zone of `fe80::1%eth0`; the zone is "" where none is written (RFC 4007 section 11).
+
+    Raises ValueError, also for a zone of an IPv4 address or of one that is the same everywhere.
+    """
+    address_text, percent, zone = text.partition("%")
+    address = parse(address_text)
+    if percent and not (zone and needs_scope(address)):
+        raise ValueError(f"{text!r} is no address with a zone, such as fe80::1%eth0")
+    return address, zone
+
+
+def text_scoped(address: bytes, zone: str) -> str:
+    """Return an address as a person writes it, with its zone where it needs one."""
+    return f"{text(address)}%{zone}" if zone and needs_scope(address) else text(address)
+
+
+def needs_scope(address: bytes) -> bool:
+    """Say whether an IPv6 address means nothing without the link (RFC 4007): fe80::/10, and groups ff01::, ff02::."""
+    if len(address) != 16:
+        return False
+    return is_link_local(address) or (address[0] == 0xFF and address[1] & 15 in (1, 2))
 
 
 def parse_network(text: str) -> tuple[bytes, int]:
@@ -116,7 +142,7 @@ def mac_text(mac: bytes) -> str:
 def parse_mac(text: str) -> bytes:
     """Return the six bytes of 02:00:00:00:00:01. Raises ValueError."""
     parts = text.split(":")
-    if len(parts) != 6 or any(len(part) != 2 for part in parts):
+    if len(parts) != 6 or not all(len(part) == 2 and _HEXADECIMAL.issuperset(part) for part in parts):
         raise ValueError(f"{text!r} is no Ethernet address, such as 02:00:00:00:00:01")
     return bytes.fromhex("".join(parts))
 

@@ -23,8 +23,23 @@ def checksum(data: Buffer, initial: int = 0) -> int:
 
 
 def verified(data: Buffer, initial: int = 0) -> bool:
-    """Say whether `data`, its checksum included, sums up to what an intact packet does."""
-    return (partial(data) + initial) % 65535 == 0
+    """Say whether `data`, its checksum included, sums up to what an intact packet does.
+
+    That is 0xffff. Zero is the same number here but not in ones' complement: nothing but zeros sums up to it.
+    """
+    value = int.from_bytes(data, "big")
+    if len(data) & 1:
+        value <<= 8
+    value += initial
+    return value % 65535 == 0 and value != 0
+
+
+def update(stored: int, old: int, new: int) -> int:
+    """Return what becomes of a stored checksum when words with the sum `old` change to ones with `new` (RFC 1624).
+
+    The words begin at an even place of the packet; `partial` gives their sums.
+    """
+    return 65535 - (65535 - stored - old + new) % 65535
 
 
 def pseudo_header(source: bytes, destination: bytes, protocol: int, length: int) -> int:

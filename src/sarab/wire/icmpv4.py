@@ -17,6 +17,14 @@ HARD = frozenset((NET, HOST, PROTOCOL, PORT))
 ERRORS = frozenset((UNREACHABLE, REDIRECT, TIME_EXCEEDED, PARAMETER_PROBLEM))
 
 _HEADER = Struct("!BBHHH")
+_NAMES = {
+    ECHO_REPLY: "echo reply",
+    UNREACHABLE: "unreachable",
+    REDIRECT: "redirect",
+    ECHO: "echo request",
+    TIME_EXCEEDED: "time exceeded",
+    PARAMETER_PROBLEM: "parameter problem",
+}
 
 
 class Message(NamedTuple):
@@ -31,6 +39,16 @@ class Message(NamedTuple):
     second: int = 0
     body: bytes | memoryview = b""
     """Echo: the data. An error: the packet that it is about, cut."""
+
+    @property
+    def gateway(self) -> bytes:
+        """A redirect's: through whom the packet should have gone."""
+        return (self.first << 16 | self.second).to_bytes(4, "big")
+
+    @property
+    def pointer(self) -> int:
+        """A parameter problem's: where it is, in bytes from the packet's start."""
+        return self.first >> 8
 
 
 def parse(view: bytes | memoryview) -> Message:
@@ -50,7 +68,32 @@ def emit(message: Message) -> bytes:
     return bare[:2] + checksum(bare).to_bytes(2, "big") + bare[4:]
 
 
+def echo(identifier: int, sequence: int, data: bytes = b"") -> Message:
+    """Return a question that asks for `data` back."""
+    return Message(ECHO, 0, identifier, sequence, data)
+
+
+def fragmentation_needed(mtu: int, packet: bytes | memoryview) -> Message:
+    """Return the complaint that `packet`, already cut, may not be cut and is longer than `mtu` (RFC 1191 section 4)."""
+    return Message(UNREACHABLE, FRAGMENTATION_NEEDED, 0, mtu, packet)
+
+
+def parameter_problem(pointer: int, packet: bytes | memoryview) -> Message:
+    """Return the complaint that byte `pointer` of `packet`, already cut, is wrong."""
+    return Message(PARAMETER_PROBLEM, 0, pointer << 8, 0, packet)
+
+
+def redirect(gateway: bytes, packet: bytes | memoryview) -> Message:
+    """Return the advice to send what `packet` was sent to, already cut, through `gateway`."""
+    return Message(REDIRECT, HOST, gateway[0] << 8 | gateway[1], gateway[2] << 8 | gateway[3], packet)
+
+
 def line(message: Message) -> str:
     """Return one line for a person."""
-    names = {ECHO: "echo request", ECHO_REPLY: "echo reply", UNREACHABLE: "unreachable", TIME_EXCEEDED: "time exceeded"}
-    return f"icmp {names.get(message.type, str(message.type))} code {message.code}"
+    kind, code, first, second, body = message
+    words = f"icmp {_NAMES.get(kind, str(kind))}"
+    if kind in (ECHO, ECHO_REPLY):
+        return f"{words} id {first} seq {second} ({len(body)})"
+    if kind == UNREACHABLE and code == FRAGMENTATION_NEEDED:
+        return f"{words} mtu {second}"
+    return f"{words} code {code}"

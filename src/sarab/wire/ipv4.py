@@ -14,9 +14,14 @@ HEADER_SIZE_MAX = 60
 PACKET_SIZE_MAX = 65535
 ICMP, IGMP, TCP, UDP = 1, 2, 6, 17
 DONT_FRAGMENT, MORE_FRAGMENTS = 2, 1
+ROUTER_ALERT = b"\x94\x04\0\0"
+"""The option that goes with IGMP (RFC 2113)."""
+LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE = 131, 137
+"""Options of packets that are to be dropped (RFC 7126 sections 4.3 and 4.4)."""
 NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
 
 _HEADER = Struct("!BBHHHBBH4s4s")
+_END, _NOP = 0, 1
 
 
 class Header(NamedTuple):
@@ -56,7 +61,7 @@ def parse(view: bytes | memoryview) -> Header:
         raise Malformed("IPv4's checksum is wrong")
     options = bytes(view[HEADER_SIZE:size]) if size > HEADER_SIZE else b""
     offset = (fragment & 0x1FFF) * 8
-    if offset + total_length - size > PACKET_SIZE_MAX:
+    if offset + total_length > PACKET_SIZE_MAX:  # with its header, which the whole packet has too
         raise Malformed("a fragment that ends behind 65535")
     return Header(
         source,
@@ -71,6 +76,28 @@ def parse(view: bytes | memoryview) -> Header:
         tos & 3,
         options,
     )
+
+
+def parse_options(options: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Return (type, data) of each option of a header (RFC 791 section 3.1). Raises Malformed."""
+    found: list[tuple[int, bytes]] = []
+    at, end = 0, len(options)
+    while at < end and options[at] != _END:
+        if options[at] == _NOP:
+            at += 1
+            continue
+        size = options[at + 1] if at + 1 < end else 0
+        if size < 2 or at + size > end:
+            raise Malformed("an IPv4 option is longer than the header")
+        found.append((options[at], options[at + 2 : at + size]))
+        at += size
+    return tuple(found)
+
+
+def emit_options(options: tuple[tuple[int, bytes], ...]) -> bytes:
+    """Return the bytes of options, padded to a multiple of 4."""
+    data = b"".join(bytes((kind, 2 + len(body))) + body for kind, body in options)
+    return data + bytes(-len(data) % 4)
 
 
 def emit(header: Header) -> bytes:

@@ -13,9 +13,14 @@ FRAGMENT_HEADER_SIZE = 8
 HOP_BY_HOP, TCP, UDP, ROUTING, FRAGMENT, ESP, AH, ICMPV6, NO_NEXT, DESTINATION = 0, 6, 17, 43, 44, 50, 51, 58, 59, 60
 EXTENSIONS_MAX = 8
 """RFC 8504 section 5.3 lets a host bound the chain; no sane packet has more."""
+OPTIONS_MAX = 8
+"""Of one extension header, padding not counted (RFC 8504 section 5.3)."""
+PADDING_MAX = 7
+"""Bytes on end: enough for every alignment, and no hiding place (RFC 8504 section 5.3)."""
 
 _HEADER = Struct("!IHBB16s16s")
 _FRAGMENT = Struct("!BBHI")
+_PAD1, _PADN, _ROUTER_ALERT = 0, 1, 5
 
 
 class Header(NamedTuple):
@@ -81,15 +86,18 @@ def emit_fragment(fragment: Fragment) -> bytes:
     return _FRAGMENT.pack(fragment.next_header, 0, fragment.offset | fragment.more, fragment.identification)
 
 
-def walk(packet: bytes | memoryview, next_header: int) -> Extensions:
-    """Follow the extension headers of a whole packet (header included). Raises Malformed."""
-    offset, field = HEADER_SIZE, 6
-    for count in range(EXTENSIONS_MAX + 1):
+def walk(packet: bytes | memoryview, next_header: int, offset: int = HEADER_SIZE, field: int = 6) -> Extensions:
+    """Follow the extension headers of a packet (header included). Raises Malformed.
+
+    From `offset`, where the header `next_header` begins, a number that stands at `field`: behind the fragment header of
+    a first fragment the walk goes on, which must reach the transport (RFC 7112 section 5).
+    """
+    for _ in range(EXTENSIONS_MAX + 1):
         if next_header not in (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION):
             return Extensions(next_header, offset, field=field)
         if len(packet) < offset + 8:
             raise Malformed("an extension header is cut off")
-        if next_header == HOP_BY_HOP and count:
+        if next_header == HOP_BY_HOP and offset != HEADER_SIZE:
             return Extensions(next_header, offset, problem=(1, field))
         if next_header == FRAGMENT:
             following, _, word, identification = _FRAGMENT.unpack_from(packet, offset)
@@ -115,20 +123,25 @@ def walk(packet: bytes | memoryview, next_header: int) -> Extensions:
 
 def _options(packet: bytes | memoryview, at: int, end: int) -> tuple[int, int] | None:
     """Skip options; the two high bits of an unknown one say what is to be done (RFC 8200 section 4.2)."""
+    count = padding = 0
     while at < end:
-        kind = packet[at]
-        if kind == 0:
-            at += 1
-            continue
-        if at + 2 > end or at + 2 + packet[at + 1] > end:
-            raise Malformed("an option is longer than its header")
-        if kind not in (1, 5):  # padding, router alert
-            action = kind >> 6
-            if action == 1:
+        kind, size = packet[at], 1
+        if kind != _PAD1:
+            if at + 2 > end or at + 2 + packet[at + 1] > end:
+                raise Malformed("an option is longer than its header")
+            size = 2 + packet[at + 1]
+        if kind in (_PAD1, _PADN):
+            padding += size
+        else:
+            padding, count = 0, count + 1
+            action = 0 if kind == _ROUTER_ALERT else kind >> 6
+            if action == 1 or (action == 3 and packet[24] == 0xFF):
                 raise Malformed("an unknown option that asks to be dropped")
             if action >= 2:
-                return (2, at) if action == 2 or packet[24] != 0xFF else (-1, at)
-        at += 2 + packet[at + 1]
+                return (2, at)
+        if count > OPTIONS_MAX or padding > PADDING_MAX:
+            raise Malformed("an extension header of too many options or too much padding")
+        at += size
     return None
 
 

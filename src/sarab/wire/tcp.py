@@ -128,6 +128,19 @@ def _emit_options(options: Options) -> bytes:
     return data
 
 
+def size(options: Options) -> int:
+    """Return how many bytes of a header the options take, padding included."""
+    mss, window_scale, sack_permitted, sack, timestamps = options
+    taken = (4 if mss is not None else 0) + (4 if window_scale is not None else 0)
+    if timestamps is not None:
+        taken += 12
+    elif sack_permitted:
+        taken += 4
+    if sack:
+        taken += 4 + 8 * min(len(sack), (HEADER_SIZE_MAX - HEADER_SIZE - taken - 4) // 8)
+    return taken
+
+
 def emit(segment: Segment) -> bytes:
     """Return the header's bytes with options; the checksum is 0 and the payload is not included."""
     src_port, dst_port, seq, ack, flags, window, options, _, urgent = segment
@@ -157,16 +170,21 @@ def line(segment: Segment) -> str:
 
 
 def options_line(options: Options) -> str:
-    """Return options as packetdrill writes them, without the angle brackets and the padding."""
+    """Return options as packetdrill writes them, without the angle brackets.
+
+    The paddings shown are those that stand before a window scale, timestamps and SACK blocks on every system.
+    """
     words = []
     if options.mss is not None:
         words.append(f"mss {options.mss}")
     if options.sack_permitted:
         words.append("sackOK")
     if options.timestamps is not None:
+        if not options.sack_permitted:
+            words.append("nop,nop")
         words.append("TS val {} ecr {}".format(*options.timestamps))
     if options.window_scale is not None:
-        words.append(f"wscale {options.window_scale}")
+        words.append(f"nop,wscale {options.window_scale}")
     if options.sack:
-        words.append("sack " + " ".join(f"{left}:{right}" for left, right in options.sack))
+        words.append("nop,nop,sack " + " ".join(f"{left}:{right}" for left, right in options.sack))
     return ",".join(words)

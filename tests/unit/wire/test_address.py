@@ -41,6 +41,31 @@ def test_ipv6_forms(text: str) -> None:
     assert address.parse(text) == ipaddress.ip_address(text).packed
 
 
+@pytest.mark.parametrize("text", ["0x1::", "::0b_1", "::٣", "1:2:3:4:5:6:7:8:9", "::1::", ":1::", "::1 ", "12345::"])
+def test_what_int_would_take_is_no_ipv6_address(text: str) -> None:
+    with pytest.raises(ValueError):
+        address.parse_ipv6(text)
+
+
+@pytest.mark.parametrize("text", ["  :00:00:00:00:00", "0:1:2:3:4:5", "00:00:00:00:00", "gg:00:00:00:00:00", "٣٣:0"])
+def test_what_is_no_ethernet_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        address.parse_mac(text)
+
+
+def test_zones_belong_to_addresses_of_one_link() -> None:
+    local, group = address.parse("fe80::1"), address.parse("ff02::fb")
+    assert address.parse_scoped("fe80::1%eth0") == (local, "eth0")
+    assert address.parse_scoped("fe80::1") == (local, "")
+    assert address.text_scoped(local, "eth0") == "fe80::1%eth0"
+    assert address.text_scoped(group, "2") == "ff02::fb%2"
+    assert address.text_scoped(address.parse("2001:db8::1"), "eth0") == "2001:db8::1"
+    assert address.text_scoped(address.parse("169.254.0.1"), "eth0") == "169.254.0.1"
+    for wrong in ("fe80::1%", "2001:db8::1%eth0", "10.0.0.1%eth0"):
+        with pytest.raises(ValueError):
+            address.parse_scoped(wrong)
+
+
 def test_networks() -> None:
     assert address.parse_network("10.0.0.2/24") == (bytes([10, 0, 0, 2]), 24)
     assert address.network_of(address.parse("10.1.2.3"), 20) == address.parse("10.1.0.0")

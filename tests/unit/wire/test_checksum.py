@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sarab.wire.checksum import checksum, partial, pseudo_header, verified
+from sarab.wire.checksum import checksum, partial, pseudo_header, update, verified
 
 
 def by_definition(data: bytes) -> int:
@@ -26,6 +26,25 @@ def test_a_packet_with_its_checksum_is_verified_and_a_changed_one_is_not(data: b
     packet = checksum(data).to_bytes(2, "big") + data
     assert verified(packet)
     assert not verified(bytes([packet[0] ^ 1]) + packet[1:])
+
+
+def test_zeros_are_not_intact() -> None:
+    """In ones' complement 0 is not 0xffff: RFC 1071 asks for the latter."""
+    assert not verified(bytes(20))
+    assert verified(b"\xff\xff" + bytes(18))
+    assert checksum(bytes(20)) == 0xFFFF
+
+
+@given(st.binary(min_size=12, max_size=12), st.binary(min_size=2, max_size=2), st.sampled_from([2, 4, 6, 8, 10]))
+def test_an_updated_checksum_verifies(data: bytes, new: bytes, at: int) -> None:
+    old, changed = data[at : at + 2], data[:at] + new + data[at + 2 :]
+    stored = update(checksum(data), partial(old), partial(new))
+    assert 0 < stored <= 0xFFFF
+    assert verified(stored.to_bytes(2, "big") + changed)
+
+
+def test_rfc_1624_example() -> None:
+    assert update(0xDD2F, 0x5555, 0x3285) in (0x0000, 0xFFFF)
 
 
 def test_rfc_1071_example() -> None:

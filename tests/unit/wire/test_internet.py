@@ -81,6 +81,28 @@ def test_udp(length: int, checksum: int) -> None:
     assert udp.parse(udp.emit(header) + bytes(22)) == header
 
 
+def test_fragments_that_make_too_long_a_packet_are_malformed() -> None:
+    last = ipv4.Header(bytes(4), bytes(4), 17, 28, fragment_offset=65504, flags=0)
+    assert ipv4.parse(ipv4.emit(last) + bytes(8)) == last
+    with pytest.raises(Malformed):
+        ipv4.parse(ipv4.emit(last._replace(fragment_offset=65512)) + bytes(8))
+
+
+@given(st.lists(st.tuples(st.integers(2, 255), st.binary(max_size=8)), max_size=4).map(tuple))
+def test_ipv4_options(options: tuple[tuple[int, bytes], ...]) -> None:
+    emitted = ipv4.emit_options(options)
+    assert len(emitted) % 4 == 0
+    assert ipv4.parse_options(emitted) == options
+
+
+def test_ipv4_options_that_leave_the_header_are_malformed() -> None:
+    assert ipv4.parse_options(b"\x01\x94\x04ab\x00\x07\xff") == ((0x94, b"ab"),)
+    assert ipv4.emit_options(((0x94, bytes(2)),)) == ipv4.ROUTER_ALERT
+    for wrong in (b"\x07\x01\0\0", b"\x07\x05\0\0", b"\x01\x01\x01\x07"):
+        with pytest.raises(Malformed):
+            ipv4.parse_options(wrong)
+
+
 def packet6(*parts: bytes, first: int) -> bytes:
     payload = b"".join(parts)
     return ipv6.emit(ipv6.Header(bytes(16), bytes(15) + b"\1", first, len(payload))) + payload
@@ -110,6 +132,42 @@ def test_unknown_options_do_as_their_high_bits_say(option: int, problem: tuple[i
 def test_an_unknown_option_may_ask_to_be_dropped() -> None:
     with pytest.raises(Malformed):
         ipv6.walk(packet6(bytes((17, 0, 0x4A, 4, 0, 0, 0, 0)), first=60), 60)
+
+
+def test_an_unknown_option_is_not_complained_of_to_a_group() -> None:
+    option, group = bytes((17, 0, 0xCA, 4, 0, 0, 0, 0)), b"\xff\x02" + bytes(14)
+    packet = ipv6.emit(ipv6.Header(bytes(16), group, 60, len(option))) + option
+    with pytest.raises(Malformed):
+        ipv6.walk(packet, 60)
+    again = packet[:42] + b"\x8a" + packet[43:]
+    assert ipv6.walk(again, 60).problem == (2, 42)
+
+
+@pytest.mark.parametrize("options", [bytes(8), b"\x01\x06" + bytes(6), b"\x1e\x00" * 9])
+def test_too_much_padding_and_too_many_options_are_malformed(options: bytes) -> None:
+    filler = b"\x1e" + bytes((-(len(options) + 4) % 8,)) + bytes(-(len(options) + 4) % 8)
+    body = options + filler
+    header = bytes((17, (len(body) + 2) // 8 - 1)) + body
+    assert len(header) % 8 == 0
+    with pytest.raises(Malformed):
+        ipv6.walk(packet6(header, bytes(8), first=60), 60)
+
+
+def test_the_walk_goes_on_behind_a_first_fragment() -> None:
+    """RFC 7112: the first fragment must hold the whole chain."""
+    fragment = ipv6.emit_fragment(ipv6.Fragment(60, 0, True, 7))
+    packet = packet6(fragment, bytes((17, 0, 1, 4, 0, 0, 0, 0)), bytes(8), first=44)
+    stopped = ipv6.walk(packet, 44)
+    assert (stopped.protocol, stopped.offset) == (60, 48)
+    reached = ipv6.walk(packet, stopped.protocol, stopped.offset, 40)
+    assert (reached.protocol, reached.offset, reached.field) == (17, 56, 48)
+    with pytest.raises(Malformed):
+        ipv6.walk(packet[:52], stopped.protocol, stopped.offset, 40)
+
+
+def test_hop_by_hop_comes_first_or_not_at_all() -> None:
+    packet = packet6(bytes((0, 0, 1, 4, 0, 0, 0, 0)), bytes((17, 0, 1, 4, 0, 0, 0, 0)), bytes(8), first=60)
+    assert ipv6.walk(packet, 60).problem == (1, 40)
 
 
 def test_a_chain_without_end_is_malformed() -> None:

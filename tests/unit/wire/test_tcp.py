@@ -23,6 +23,12 @@ options = st.builds(
 segments = st.builds(Segment, u16, u16, u32, u32, st.integers(0, 255), u16, options, st.binary(max_size=20), u16)
 
 
+@given(segments, st.lists(st.tuples(u32, u32), max_size=6).map(tuple))
+def test_size_is_that_of_the_options_in_a_header(segment: Segment, sack: tuple[tuple[int, int], ...]) -> None:
+    options = segment.options._replace(sack=sack)
+    assert len(tcp.emit(segment._replace(options=options))) == tcp.HEADER_SIZE + tcp.size(options)
+
+
 @given(segments)
 def test_parse_is_the_inverse_of_emit(segment: Segment) -> None:
     again = tcp.parse(tcp.emit(segment) + segment.payload)
@@ -54,5 +60,9 @@ def test_an_option_that_leaves_the_header_is_malformed(tail: bytes) -> None:
 
 def test_line_is_packetdrills() -> None:
     syn = Segment(1, 2, 0, 0, tcp.SYN, 65535, Options(1460, 7, True, (), (5, 0)))
-    assert tcp.line(syn) == "S 0:0(0) win 65535 <mss 1460,sackOK,TS val 5 ecr 0,wscale 7>"
+    assert tcp.line(syn) == "S 0:0(0) win 65535 <mss 1460,sackOK,TS val 5 ecr 0,nop,wscale 7>"
+    answer = Segment(1, 2, 0, 1, tcp.SYN | tcp.ACK, 65535, Options(1460, 7, True))
+    assert tcp.line(answer) == "S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,nop,wscale 7>"
+    duplicate = Segment(1, 2, 1, 2, tcp.ACK, 9, Options(sack=((3, 5), (7, 9)), timestamps=(4, 6)))
+    assert tcp.line(duplicate) == ". 1:1(0) ack 2 win 9 <nop,nop,TS val 4 ecr 6,nop,nop,sack 3:5 7:9>"
     assert tcp.line(Segment(1, 2, 1, 9, tcp.ACK | tcp.PSH, 7, payload=b"abc")) == "P. 1:4(3) ack 9 win 7"
