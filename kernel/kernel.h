@@ -201,6 +201,14 @@ static inline bool from_user(const struct trap_frame *f) { return (f->cs & 3) ==
 /* A machine interrupt line (GSI). The handler runs with interrupts off, and must not block. -EBUSY: the line has one. */
 int irq_register(unsigned gsi, bool level, void (*handler)(void *context), void *context);
 void irq_mask(unsigned gsi, bool masked); /* a registered line; it is open after irq_register() */
+/* A message-signalled interrupt: what a PCI device must write, and where, for the handler to be called (under the same rules). -EBUSY: none is
+ * free. Given back, a late message does nothing. */
+struct irq_message {
+	uint64_t address;
+	uint32_t data, reserved;
+};
+int irq_message_allocate(void (*handler)(void *context), void *context, struct irq_message *message);
+void irq_message_free(const struct irq_message *message);
 
 /* FPU, SSE, AVX state in XSAVE's standard format. */
 extern uint32_t fpu_state_size;	  /* at most FPU_STATE_MAX */
@@ -292,6 +300,8 @@ int64_t image_lookup(const char *path);			   /* absolute, no symbolic links; nod
 /* A device that a driver in ring 3 may have: "512@0xfeb00000:16", registers and interrupt line. What nobody described stays closed. False: it
  * describes none, or one that is the kernel's. (personality/windows.c) */
 bool device_window_describe(const char *text);
+/* The same for everything on PCI (the kernel option "pci"): configuration, the registers of its devices, message-signalled interrupts. */
+void device_pci_allow(void);
 void files_init(void); /* mounts, and descriptors 0, 1, 2 on the console */
 void console_input_arrived(void); /* called by the console's interrupt */
 /* The image file as something to map (exec, ld.so): with a reference. NULL: no such regular file or no memory. */

@@ -58,6 +58,8 @@ static void set_option(struct words *environment, const char *word)
 		options.seal = true;
 	else if (strncmp(word, "tmp=", 4) == 0)
 		set_tmp_size(word + 4);
+	else if (strcmp(word, "pci") == 0)
+		device_pci_allow();
 	else if (strcmp(word, "input=escaped") == 0)
 		options.escaped_input = true;
 	else if (((word[0] >= 'A' && word[0] <= 'Z') || word[0] == '_') && strchr(word, '=') != NULL)

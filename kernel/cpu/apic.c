@@ -15,6 +15,9 @@
 #define IO_APIC_VERSION 1
 #define IO_APIC_REDIRECTION 0x10
 #define LINES 24
+#define MESSAGES 32 /* vectors for them: a dozen cards, with some to spare */
+#define MESSAGE_ADDRESS 0xfee00000u
+#define MESSAGE_DESTINATION_SHIFT 12
 
 static volatile uint32_t *lapic; /* NULL: x2APIC */
 static volatile uint32_t *io_apic;
@@ -23,6 +26,11 @@ static struct {
 	void *context;
 	bool level;
 } lines[LINES];
+
+static struct {
+	void (*handler)(void *);
+	void *context;
+} messages[MESSAGES];
 
 void interrupt_handle(unsigned vector);
 
@@ -75,6 +83,11 @@ void apic_init(void)
 		io_apic_write(IO_APIC_REDIRECTION + 2 * i, LVT_MASKED);
 }
 
+static uint32_t lapic_id(void)
+{
+	return lapic != NULL ? lapic_read(LAPIC_ID) >> 24 : lapic_read(LAPIC_ID);
+}
+
 int irq_register(unsigned gsi, bool level, void (*handler)(void *context), void *context)
 {
 	if (gsi >= LINES || io_apic == NULL)
@@ -84,8 +97,7 @@ int irq_register(unsigned gsi, bool level, void (*handler)(void *context), void 
 	lines[gsi].handler = handler;
 	lines[gsi].context = context;
 	lines[gsi].level = level;
-	uint32_t id = lapic != NULL ? lapic_read(LAPIC_ID) >> 24 : lapic_read(LAPIC_ID);
-	io_apic_write(IO_APIC_REDIRECTION + 2 * gsi + 1, id << 24);
+	io_apic_write(IO_APIC_REDIRECTION + 2 * gsi + 1, lapic_id() << 24);
 	io_apic_write(IO_APIC_REDIRECTION + 2 * gsi, (VECTOR_LINES + gsi) | (level ? 0x8000u : 0));
 	return 0;
 }
@@ -96,6 +108,25 @@ void irq_mask(unsigned gsi, bool masked)
 	io_apic_write(IO_APIC_REDIRECTION + 2 * gsi, (VECTOR_LINES + gsi) | (lines[gsi].level ? 0x8000u : 0) | (masked ? LVT_MASKED : 0));
 }
 
+/* Intel SDM volume 3 section 11.11: fixed delivery, edge, to this CPU. */
+int irq_message_allocate(void (*handler)(void *context), void *context, struct irq_message *message)
+{
+	unsigned i = 0;
+	while (i < MESSAGES && messages[i].handler != NULL)
+		i++;
+	if (i == MESSAGES)
+		return -EBUSY;
+	messages[i].handler = handler;
+	messages[i].context = context;
+	*message = (struct irq_message){MESSAGE_ADDRESS | lapic_id() << MESSAGE_DESTINATION_SHIFT, VECTOR_MESSAGES + i, 0};
+	return 0;
+}
+
+void irq_message_free(const struct irq_message *message)
+{
+	messages[message->data - VECTOR_MESSAGES].handler = NULL;
+}
+
 void interrupt_handle(unsigned vector)
 {
 	if (vector == VECTOR_SPURIOUS)
@@ -103,6 +134,8 @@ void interrupt_handle(unsigned vector)
 	/* Before the EOI: a handler that masks a level-triggered line must not see it again for the same event. */
 	if (vector >= VECTOR_LINES && vector < VECTOR_LINES + LINES && lines[vector - VECTOR_LINES].handler != NULL)
 		lines[vector - VECTOR_LINES].handler(lines[vector - VECTOR_LINES].context);
+	if (vector >= VECTOR_MESSAGES && vector < VECTOR_MESSAGES + MESSAGES && messages[vector - VECTOR_MESSAGES].handler != NULL)
+		messages[vector - VECTOR_MESSAGES].handler(messages[vector - VECTOR_MESSAGES].context);
 	lapic_write(LAPIC_EOI, 0);
 	if (vector == VECTOR_TIMER)
 		timer_interrupt();

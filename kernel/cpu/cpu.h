@@ -6,6 +6,7 @@
 
 /* Interrupt vectors. 0..31 are the CPU's. */
 #define VECTOR_LINES 0x30 /* GSI n is VECTOR_LINES + n, n < 24 */
+#define VECTOR_MESSAGES 0x50 /* 32 for message-signalled interrupts */
 #define VECTOR_TIMER 0xe0 /* local APIC timer -> timer_interrupt() */
 #define VECTOR_SPURIOUS 0xff
 
@@ -69,6 +70,7 @@ void apic_init(void);	  /* local APIC on, PIC masked, IO-APIC lines masked */
 uint32_t lapic_read(unsigned reg); /* register by its xAPIC offset (0x320 LVT timer, 0x380 initial count, 0x390 current, 0x3e0 divide) */
 void lapic_write(unsigned reg, uint32_t value);
 void *device_map(uint64_t physical, uint64_t length); /* registers, uncached; panics when the window is full */
+bool device_is_kernels(uint64_t page);		      /* device_map() has mapped this physical page */
 
 /* The stack for the next entry from ring 3 (TSS.rsp0 and SYSCALL). */
 void cpu_set_kernel_stack(uint64_t top);

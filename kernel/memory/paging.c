@@ -95,6 +95,14 @@ void *device_map(uint64_t physical, uint64_t length)
 	return (void *)(virtual + (physical - first));
 }
 
+bool device_is_kernels(uint64_t page)
+{
+	for (uint64_t at = DEVICES_BASE; at < devices_next; at += PAGE_SIZE)
+		if ((*entry_at(at, 1, false) & PTE_FRAME) == page)
+			return true;
+	return false;
+}
+
 /* ---- kernel stacks ------------------------------------------------------------------------------------------------------------- */
 
 uint64_t kernel_stack_allocate(void)

@@ -134,6 +134,7 @@ static struct pseudo nodes[] = {
 	{.name = "mem", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(1, 1), .operations = &window_operations},
 	{.name = "dma", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(10, 249), .operations = &dma_operations},
 	{.name = "irq", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(10, 248), .operations = &line_operations},
+	{.name = "port", .parent = ROOT, .mode = S_IFCHR | 0600, .rdev = DEVICE(1, 4), .operations = &port_operations},
 	{.name = "fd", .parent = ROOT, .mode = S_IFLNK | 0777, .target = "/proc/self/fd"},
 	{.name = "stdin", .parent = ROOT, .mode = S_IFLNK | 0777, .target = "/proc/self/fd/0"},
 	{.name = "stdout", .parent = ROOT, .mode = S_IFLNK | 0777, .target = "/proc/self/fd/1"},

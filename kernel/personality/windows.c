@@ -1,11 +1,12 @@
 /* Devices for drivers in ring 3 (decision 0042): registers of the devices that the command line describes (/dev/mem), memory that a device can
- * reach (/dev/dma), interrupts as Linux's UIO gives them (/dev/irq).
+ * reach (/dev/dma), interrupts as Linux's UIO gives them (/dev/irq), PCI's configuration (/dev/port).
  *
  * Without a described device none of them opens. Registers are never RAM and never the interrupt controllers'; but a device that can be
  * programmed can be told to write anywhere: who holds these files is trusted as the kernel is (SECURITY.md).
  */
 #include <linux/mman.h>
 
+#include "cpu/cpu.h"
 #include "memory/memory.h"
 #include "personality/windows.h"
 
@@ -14,6 +15,7 @@ static struct window {
 	unsigned line;
 } windows[WINDOWS_MAX];
 static size_t window_count;
+static bool pci_allowed;
 
 /* ---- description ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -72,6 +74,35 @@ bool device_window_describe(const char *text)
 	return true;
 }
 
+void device_pci_allow(void)
+{
+	pci_allowed = true;
+}
+
+static bool any_device(void)
+{
+	return window_count != 0 || pci_allowed;
+}
+
+/* Where PCI's registers may be: outside RAM and outside what firmware keeps at the end of it; not from the I/O APIC up to 4 GiB, where the
+ * interrupt controllers, timers and the firmware's ROM are. */
+#define FIXED_START 0xfec00000ull
+#define FIXED_END 0x100000000ull
+#define FIRMWARE_ALIGNMENT 0x100000ull
+static bool may_be_pci(uint64_t page)
+{
+	uint64_t low_end = 0, high_end = FIXED_END;
+	for (size_t i = 0; i < boot_information.range_count; i++) {
+		uint64_t end = boot_information.range[i].end;
+		if (end <= FIXED_END)
+			low_end = MAX(low_end, end);
+		else
+			high_end = MAX(high_end, end);
+	}
+	uint64_t top = cpuid(0x80000000, 0).eax >= 0x80000008 ? 1ull << MIN(cpuid(0x80000008, 0).eax & 0xff, 40u) : 1ull << 36;
+	return (page >= ROUND_UP(low_end, FIRMWARE_ALIGNMENT) && page < FIXED_START) || (page >= high_end && page < top);
+}
+
 /* ---- /dev/mem ------------------------------------------------------------------------------------------------------------------------------ */
 
 static void window_reference(struct mappable *object) { (void)object; }
@@ -80,9 +111,11 @@ static uint64_t window_frame(struct mappable *object, uint64_t page, int *error)
 {
 	uint64_t start = page << PAGE_SHIFT;
 	(void)object;
+	bool allowed = pci_allowed && may_be_pci(start);
 	for (size_t i = 0; i < window_count; i++)
-		if (start < windows[i].address + windows[i].size && windows[i].address < start + PAGE_SIZE)
-			return start;
+		allowed = allowed || (start < windows[i].address + windows[i].size && windows[i].address < start + PAGE_SIZE);
+	if (allowed && !device_is_kernels(start))
+		return start;
 	*error = -EFAULT;
 	return 0;
 }
@@ -97,7 +130,7 @@ static struct mappable window_object = {
 static int window_map(struct file *file, int flags, struct mappable **object)
 {
 	(void)file;
-	if (window_count == 0)
+	if (!any_device())
 		return -ENXIO; /* no device was described */
 	if (flags == 0)
 		return -EINVAL; /* a private copy of registers is none of them */
@@ -152,7 +185,7 @@ static int64_t dma_control(struct file *file, uint32_t request, uint64_t argumen
 		return -ENOTTY;
 	if (GET_USER(region, argument) != 0)
 		return -EFAULT;
-	if (window_count == 0)
+	if (!any_device())
 		return -ENXIO;
 	if (file->object != NULL)
 		return -EBUSY;
@@ -205,38 +238,45 @@ const struct file_operations dma_operations = {.map = dma_map, .control = dma_co
 
 /* ---- /dev/irq ------------------------------------------------------------------------------------------------------------------------------ */
 
-/* One a line, for the machine's life: a line that was opened once can be opened again. */
-struct line {
+/* A line is the machine's, and stays when its file is closed; a message is its file's. */
+struct interrupt {
 	uint32_t count, seen; /* interrupts so far, and as the last read() said */
 	unsigned gsi;
-	bool attached;
+	bool attached, is_message;
+	struct irq_message message;
 	struct readiness readiness;
 };
-static struct line lines[24];
+static struct interrupt lines[24];
+
+static void arrived(struct interrupt *interrupt)
+{
+	interrupt->count++;
+	readiness_changed(&interrupt->readiness, POLLIN | POLLRDNORM);
+}
 
 static void line_interrupt(void *context)
 {
-	struct line *line = context;
+	struct interrupt *line = context;
 	irq_mask(line->gsi, true); /* until the driver has looked and writes 1 */
-	line->count++;
-	readiness_changed(&line->readiness, POLLIN | POLLRDNORM);
+	arrived(line);
 }
 
-static int64_t line_control(struct file *file, uint32_t request, uint64_t argument)
+static void message_interrupt(void *context)
+{
+	arrived(context);
+}
+
+static int line_attach(struct file *file, uint64_t argument)
 {
 	uint32_t gsi;
-	if (request != IRQ_ATTACH)
-		return -ENOTTY;
 	if (GET_USER(gsi, argument) != 0)
 		return -EFAULT;
-	if (file->object != NULL)
-		return -EBUSY;
 	bool described = false;
 	for (size_t i = 0; i < window_count; i++)
 		described = described || windows[i].line == gsi;
 	if (!described)
 		return -ENXIO;
-	struct line *line = &lines[gsi];
+	struct interrupt *line = &lines[gsi];
 	if (!line->attached) {
 		readiness_init(&line->readiness);
 		line->gsi = gsi;
@@ -250,55 +290,140 @@ static int64_t line_control(struct file *file, uint32_t request, uint64_t argume
 	return 0;
 }
 
-static int64_t line_read(struct file *file, struct transfer *t, int64_t *position)
+static int message_attach(struct file *file, uint64_t argument)
 {
-	struct line *line = file->object;
+	if (!pci_allowed)
+		return -ENXIO;
+	struct interrupt *interrupt = allocate(sizeof *interrupt);
+	if (interrupt == NULL)
+		return -ENOMEM;
+	readiness_init(&interrupt->readiness);
+	interrupt->is_message = true;
+	int error = irq_message_allocate(message_interrupt, interrupt, &interrupt->message);
+	if (error != 0) {
+		release(interrupt);
+		return error;
+	}
+	file->object = interrupt;
+	return PUT_USER(argument, interrupt->message) != 0 ? -EFAULT : 0;
+}
+
+static int64_t interrupt_control(struct file *file, uint32_t request, uint64_t argument)
+{
+	if (request != IRQ_ATTACH && request != IRQ_MESSAGE)
+		return -ENOTTY;
+	if (file->object != NULL)
+		return -EBUSY;
+	return request == IRQ_ATTACH ? line_attach(file, argument) : message_attach(file, argument);
+}
+
+static int64_t interrupt_read(struct file *file, struct transfer *t, int64_t *position)
+{
+	struct interrupt *interrupt = file->object;
 	(void)position;
-	if (line == NULL || t->left != sizeof line->count)
+	if (interrupt == NULL || t->left != sizeof interrupt->count)
 		return -EINVAL;
-	while (line->count == line->seen) {
+	while (interrupt->count == interrupt->seen) {
 		if (t->nonblocking)
 			return -EAGAIN;
-		if (wait_on(&line->readiness.queue, FOREVER) < 0)
+		if (wait_on(&interrupt->readiness.queue, FOREVER) < 0)
 			return -ERESTARTSYS;
 	}
-	line->seen = line->count;
-	return transfer_put(t, &line->count, sizeof line->count) == sizeof line->count ? (int64_t)sizeof line->count : -EFAULT;
+	interrupt->seen = interrupt->count;
+	return transfer_put(t, &interrupt->count, sizeof interrupt->count) == sizeof interrupt->count ? (int64_t)sizeof interrupt->count : -EFAULT;
 }
 
-/* 1 arms the line, 0 masks it, as UIO has it; 2 makes the file readable, for a driver that leaves work for later. */
-static int64_t line_write(struct file *file, struct transfer *t, int64_t *position)
+/* 1 arms the line, 0 masks it, as UIO has it (a message has no mask: its device holds its tongue); 2 makes the file readable, for a driver that
+ * leaves work for later. */
+static int64_t interrupt_write(struct file *file, struct transfer *t, int64_t *position)
 {
-	struct line *line = file->object;
-	uint32_t armed;
+	struct interrupt *interrupt = file->object;
+	uint32_t value;
 	(void)position;
-	if (line == NULL || t->left != sizeof armed)
+	if (interrupt == NULL || t->left != sizeof value)
 		return -EINVAL;
-	if (transfer_take(t, &armed, sizeof armed) != sizeof armed)
+	if (transfer_take(t, &value, sizeof value) != sizeof value)
 		return -EFAULT;
-	if (armed > 2)
+	if (value > 2)
 		return -EINVAL;
-	if (armed == 2) {
-		line->count++;
-		readiness_changed(&line->readiness, POLLIN | POLLRDNORM);
-	} else {
-		irq_mask(line->gsi, armed == 0);
-	}
-	return sizeof armed;
+	if (value == 2)
+		arrived(interrupt);
+	else if (!interrupt->is_message)
+		irq_mask(interrupt->gsi, value == 0);
+	return sizeof value;
 }
 
-static uint32_t line_poll(struct file *file, struct readiness **readiness)
+static uint32_t interrupt_poll(struct file *file, struct readiness **readiness)
 {
-	struct line *line = file->object;
+	struct interrupt *interrupt = file->object;
 	static struct readiness never = {WAIT_QUEUE_INITIAL(never.queue), LIST_INITIAL(never.watchers)};
-	if (line == NULL) {
+	if (interrupt == NULL) {
 		*readiness = &never;
 		return POLLERR;
 	}
-	*readiness = &line->readiness;
-	return line->count != line->seen ? POLLIN | POLLRDNORM : 0;
+	*readiness = &interrupt->readiness;
+	return interrupt->count != interrupt->seen ? POLLIN | POLLRDNORM : 0;
+}
+
+static void interrupt_close(struct file *file)
+{
+	struct interrupt *interrupt = file->object;
+	if (interrupt == NULL || !interrupt->is_message)
+		return;
+	irq_message_free(&interrupt->message);
+	release(interrupt);
 }
 
 const struct file_operations line_operations = {
-	.read = line_read, .write = line_write, .poll = line_poll, .control = line_control,
+	.read = interrupt_read, .write = interrupt_write, .poll = interrupt_poll, .control = interrupt_control, .close = interrupt_close,
 };
+
+/* ---- /dev/port ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* PCI's configuration (PCI 3.0 section 3.2.2.3.2): the address at 0xcf8, 32 bits at once, and the data from 0xcfc on; no other port. (The byte
+ * at 0xcf9 resets the machine.) */
+#define PCI_ADDRESS 0xcf8
+#define PCI_DATA 0xcfc
+
+static bool port_possible(int64_t port, size_t size)
+{
+	if (port == PCI_ADDRESS)
+		return size == 4;
+	return port >= PCI_DATA && port + (int64_t)size <= PCI_DATA + 4 && (size == 1 || size == 2 || size == 4) && port % (int64_t)size == 0;
+}
+
+static int64_t port_read(struct file *file, struct transfer *t, int64_t *position)
+{
+	(void)file;
+	if (!pci_allowed)
+		return -ENXIO;
+	if (!port_possible(*position, t->left))
+		return -EPERM;
+	uint16_t port = (uint16_t)*position;
+	size_t size = t->left;
+	uint32_t value = size == 1 ? in8(port) : size == 2 ? in16(port) : in32(port);
+	return transfer_put(t, &value, size) == size ? (int64_t)size : -EFAULT;
+}
+
+static int64_t port_write(struct file *file, struct transfer *t, int64_t *position)
+{
+	uint32_t value = 0;
+	(void)file;
+	if (!pci_allowed)
+		return -ENXIO;
+	if (!port_possible(*position, t->left))
+		return -EPERM;
+	uint16_t port = (uint16_t)*position;
+	size_t size = t->left;
+	if (transfer_take(t, &value, size) != size)
+		return -EFAULT;
+	if (size == 1)
+		out8(port, (uint8_t)value);
+	else if (size == 2)
+		out16(port, (uint16_t)value);
+	else
+		out32(port, value);
+	return (int64_t)size;
+}
+
+const struct file_operations port_operations = {.read = port_read, .write = port_write, .seek = file_seek};

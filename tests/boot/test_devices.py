@@ -51,6 +51,45 @@ int main(int count, char **words)
 		CHECK(apic != MAP_FAILED);
 		printf("read %x\n", apic[8]);
 		return 1;
+	} else if (strcmp(words[1], "ports") == 0) {
+		uint32_t value = 0x80000000;
+		int port = open("/dev/port", O_RDWR);
+		CHECK(port >= 0 && pwrite(port, &value, 4, 0xcf8) == 4 && pread(port, &value, 4, 0xcfc) == 4);
+		CHECK((value & 0xffff) == 0x8086); /* the host bridge */
+		CHECK(pread(port, &value, 2, 0xcfe) == 2 && pread(port, &value, 1, 0xcff) == 1);
+		static const struct {
+			int port, size;
+		} refused[] = {{0xcf8, 1}, {0xcf9, 1}, {0xcfd, 2}, {0xcfe, 4}, {0xcfc, 3}, {0xcfc, 8}, {0xd00, 1},
+			{0x3f8, 1}, {0xf4, 4}, {0, 1}, {0x10cf8, 4}};
+		for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+			uint64_t room = 0;
+			CHECK(pread(port, &room, refused[i].size, refused[i].port) == -1 && errno == EPERM);
+			CHECK(pwrite(port, &room, refused[i].size, refused[i].port) == -1 && errno == EPERM);
+		}
+	} else if (strcmp(words[1], "messages") == 0) {
+		uint32_t message[4], value, line = 16;
+		CHECK(ioctl(irq, 0x40045302, &line) == -1 && errno == ENXIO);
+		for (int round = 0; round < 100; round++) {
+			int each = open("/dev/irq", O_RDWR | O_NONBLOCK);
+			CHECK(each >= 0 && ioctl(each, 0x80105303, message) == 0 && message[0] >> 20 == 0xfee && message[1] == 0);
+			CHECK(ioctl(each, 0x80105303, message) == -1 && errno == EBUSY);
+			CHECK(read(each, &value, 4) == -1 && errno == EAGAIN);
+			value = 2;
+			CHECK(write(each, &value, 4) == 4 && read(each, &value, 4) == 4 && value == 1 && close(each) == 0);
+		}
+		for (int count = 0;; count++) {
+			int each = open("/dev/irq", O_RDWR);
+			CHECK(each >= 0);
+			if (ioctl(each, 0x80105303, message) != 0) {
+				CHECK(errno == EBUSY && count == 32);
+				break;
+			}
+		}
+	} else if (strncmp(words[1], "page", 4) == 0) {
+		volatile uint32_t *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, mem, strtol(words[1] + 4, NULL, 16));
+		CHECK(page != MAP_FAILED);
+		printf("read %x\n", page[0]);
+		return 1;
 	} else if (strcmp(words[1], "dma") == 0) {
 		uint64_t region[2] = {5 << 20, 0};
 		CHECK(ioctl(dma, 0xc0105301, region) == -1 && errno == EINVAL);
@@ -119,6 +158,27 @@ def test_a_described_device(what: str, program: bytes, tmp_path: Path) -> None:
     assert outcome.status == 0, text
     assert "SUCCESS" in text.splitlines(), text
     assert (f"{what} 7 2" in text) == (what in ("ram", "apic")), text
+
+
+# What is a machine's own: RAM, what firmware keeps behind it, controllers, ROM; and nothing at all.
+OWN = ["200000", "a0000", "3fff000", "fec00000", "fed00000", "fee00000", "fffff000", "7fffffff000"]
+
+
+@pytest.mark.parametrize("what", ["ports", "messages", *(f"page{page}" for page in OWN)])
+def test_pci(what: str, program: bytes, tmp_path: Path) -> None:
+    image = probes.image_of(program, tmp_path / "probe.elf", f"arg {what}")
+    outcome = probes.boot(image, machine="pc", kernel_options=("pci",))
+    text = outcome.console.decode(errors="replace")
+    assert outcome.status == 0, text
+    assert "SUCCESS" in text.splitlines(), text
+    assert (f"{what} 7 2" in text) == what.startswith("page"), text
+
+
+def test_registers_that_the_kernel_uses_are_not_for_drivers(program: bytes, tmp_path: Path) -> None:
+    """microvm's power button, described as if it were a device."""
+    image = probes.image_of(program, tmp_path / "probe.elf", "arg pagefea00000")
+    outcome = probes.boot(image, kernel_options=("virtio_mmio.device=512@0xfea00000:17",))
+    assert b"pagefea00000 7 2" in outcome.console, outcome.console
 
 
 @pytest.mark.parametrize(

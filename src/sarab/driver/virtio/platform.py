@@ -10,8 +10,10 @@ from typing import NamedTuple, Protocol
 
 DMA_ALLOCATE = 0xC0105301
 IRQ_ATTACH = 0x40045302
+IRQ_MESSAGE = 0x80105303
 PAGE_SIZE = 4096
 WORD = "virtio_mmio.device="
+PCI_WORD = "pci"
 
 
 class Region(NamedTuple):
@@ -40,6 +42,14 @@ class Interrupt(Protocol):
         """Mask the line, and give the descriptor back."""
 
 
+class Message(NamedTuple):
+    """A message-signalled interrupt: what a PCI device is to write, and where, so that `interrupt` fires."""
+
+    interrupt: Interrupt
+    address: int
+    data: int
+
+
 class Platform(Protocol):
     """Where a driver runs: an image, or a test."""
 
@@ -51,6 +61,9 @@ class Platform(Protocol):
 
     def interrupt(self, line: int) -> Interrupt:
         """Return an interrupt line, masked."""
+
+    def message(self) -> Message:
+        """Return a message-signalled interrupt. Raises OSError where there is no PCI, or none is left."""
 
 
 class Slot(NamedTuple):
@@ -78,10 +91,19 @@ def described(command_line: str) -> list[Slot]:
     return found
 
 
+def is_pci_described(command_line: str) -> bool:
+    """Say whether a kernel command line opens PCI to drivers; the application's own words, after `--`, do not."""
+    words = command_line.split()
+    return PCI_WORD in (words[: words.index("--")] if "--" in words else words)
+
+
+def _open_irq() -> int:
+    return os.open("/dev/irq", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 class _Line:
-    def __init__(self, line: int) -> None:
-        self._descriptor = os.open("/dev/irq", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        ioctl(self._descriptor, IRQ_ATTACH, pack("=I", line))
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     def fileno(self) -> int:
         return self._descriptor
@@ -102,6 +124,13 @@ class _Line:
     def close(self) -> None:
         os.write(self._descriptor, b"\0\0\0\0")
         os.close(self._descriptor)
+
+
+class _Message(_Line):
+    """It has no mask: its device is silent until it is asked (virtio's event index)."""
+
+    def arm(self) -> None:
+        pass
 
 
 class Kernel:
@@ -135,13 +164,34 @@ class Kernel:
 
     def interrupt(self, line: int) -> Interrupt:
         """See Platform."""
-        return _Line(line)
+        descriptor = _open_irq()
+        try:
+            ioctl(descriptor, IRQ_ATTACH, pack("=I", line))
+        except OSError:
+            os.close(descriptor)
+            raise
+        return _Line(descriptor)
+
+    def message(self) -> Message:
+        """See Platform."""
+        descriptor = _open_irq()
+        try:
+            address, data, _ = unpack("=QII", ioctl(descriptor, IRQ_MESSAGE, bytes(16)))
+        except OSError:
+            os.close(descriptor)
+            raise
+        return Message(_Message(descriptor), address, data)
+
+
+def command_line() -> str:
+    """Return what this machine's kernel was told."""
+    try:
+        with open("/proc/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def slots() -> list[Slot]:
-    """Return the devices that this machine's command line describes."""
-    try:
-        with open("/proc/cmdline", encoding="utf-8", errors="replace") as file:
-            return described(file.read())
-    except OSError:
-        return []
+    """Return the virtio-mmio devices that this machine's command line describes."""
+    return described(command_line())

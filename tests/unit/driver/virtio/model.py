@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from sarab.device.network import Incoming, Outgoing
 from sarab.driver.virtio.net import WANTED
-from sarab.driver.virtio.platform import Region
+from sarab.driver.virtio.platform import Message, Region
 from sarab.driver.virtio.transport import DRIVER_OK, F_EVENT_IDX, F_VERSION_1, FEATURES_OK
 
 RAM_BASE = 0x40_0000
@@ -73,9 +73,13 @@ class Machine:
         self.ram = bytearray(size)
         self.used = 0
         self.line = Line()
-        self.message: tuple[int, int] | None = None
+        self.memory: list[tuple[int, int, memoryview]] = []
+        """Start, length and registers of what is in the machine's address space beside RAM."""
 
     def registers(self, address: int, size: int) -> memoryview:
+        for start, length, registers in self.memory:
+            if start <= address and address + size <= start + length:
+                return registers[address - start : address - start + size]
         raise OSError(f"there is nothing at {address:#x}, {size} bytes")
 
     def allocate(self, size: int) -> Region:
@@ -86,6 +90,10 @@ class Machine:
 
     def interrupt(self, line: int) -> Line:
         return self.line
+
+    def message(self) -> Message:
+        self.line.armed = True  # as far as a message knows
+        return Message(self.line, 0xFEE01000, 0x51)
 
     def view(self, address: int, length: int) -> memoryview:
         start = address - RAM_BASE
@@ -348,3 +356,114 @@ def set_queue(queue: Queue, name: str, offset: int, desc: int, driver: int, devi
             setattr(queue, field, getattr(queue, field) & ~(0xFFFFFFFF << shift) | value << shift)
             return
     raise AssertionError(f"no register at {offset:#x}")
+
+
+class PciFace:
+    """Section 4.1: a function of PCI, and its bus. Structures lie in BAR 4, the MSI-X table in BAR 1."""
+
+    BAR1, BAR4 = 0xFEB0_0000, 0x1_2000_0000
+    COMMON, NOTIFY, CONFIG, MULTIPLIER = 0x0000, 0x3000, 0x2000, 4
+
+    def __init__(self, device: Device, function: int = 3 << 3, *, msix: bool = True, transitional: bool = True) -> None:
+        self.device, self.function = device, function
+        self.half = self.taken_half = self.selected = 0
+        self.vectors: dict[int, int] = {}
+        self.table = bytearray(16)
+        self.space = space = bytearray(256)
+        kind = 0x1000 if transitional else 0x1040 + device.device_id
+        struct.pack_into("<HHHH", space, 0, 0x1AF4, kind, 0x100, 0x10)
+        struct.pack_into("<H", space, 0x2E, device.device_id if transitional else 0x1100)
+        struct.pack_into("<IIQ", space, 0x14, self.BAR1, 0, 0)
+        struct.pack_into("<Q", space, 0x20, self.BAR4 | 0xC)
+        space[0x34] = 0x40
+        capabilities = [(0x09, struct.pack("<BBBBHII", 16, 5, 0, 0, 0, 0, 0))]  # a kind that is not for us
+        for cfg_type, at, length in ((1, self.COMMON, 56), (2, self.NOTIFY, 0x1000), (4, self.CONFIG, 16)):
+            body = struct.pack("<BBBBHII", 20, cfg_type, 4, 0, 0, at, length) + struct.pack("<I", self.MULTIPLIER)
+            capabilities.append((0x09, body))
+        if msix:
+            capabilities.append((0x11, struct.pack("<HII", 3, 0x801, 1)))
+        at = 0x40
+        for number, (identifier, body) in enumerate(capabilities):
+            following = at + (2 + len(body) + 3) // 4 * 4
+            last = number == len(capabilities) - 1
+            space[at : at + 2 + len(body)] = bytes((identifier, 0 if last else following)) + body
+            self.msix_at = at
+            at = following
+        machine = device.machine
+        machine.memory.append((self.BAR4, 0x4000, Registers(self.read_bar, self.write_bar).view))
+        machine.memory.append((self.BAR1, 0x1000, Registers(self.read_table, self.write_table).view))
+        device.raise_ = self.raise_
+
+    # The bus.
+
+    def read(self, function: int, offset: int, size: int) -> int:
+        assert offset % size == 0
+        if function != self.function:
+            return (1 << 8 * size) - 1
+        return int.from_bytes(self.space[offset : offset + size], "little")
+
+    def write(self, function: int, offset: int, size: int, value: int) -> None:
+        assert function == self.function
+        assert offset in (4, self.msix_at + 2), "only the command and MSI-X's control are a driver's to change"
+        self.space[offset : offset + size] = value.to_bytes(size, "little")
+
+    # The function.
+
+    @property
+    def control(self) -> int:
+        return self.read(self.function, self.msix_at + 2, 2)
+
+    def raise_(self) -> None:
+        address, data, masked = struct.unpack("<QII", self.table)
+        if self.control & 0xC000 == 0x8000 and not masked:
+            assert (address, data) == (0xFEE01000, 0x51)
+            assert self.read(self.function, 4, 2) & 6 == 6, "memory and mastery of the bus are off"
+            self.device.machine.line.fire()
+
+    def read_table(self, offset: int, size: int) -> int:
+        return int.from_bytes(self.table[offset - 0x800 :][:size], "little")
+
+    def write_table(self, offset: int, size: int, value: int) -> None:
+        assert 0x800 <= offset < 0x810
+        self.table[offset - 0x800 : offset - 0x800 + size] = value.to_bytes(size, "little")
+
+    def read_bar(self, offset: int, size: int) -> int:
+        device = self.device
+        if self.CONFIG <= offset < self.CONFIG + 16:
+            return device.config(offset - self.CONFIG, size)
+        there = self.selected < 2
+        fields = {
+            (0x04, 4): device.features >> 32 * self.half & 0xFFFFFFFF,
+            (0x10, 2): self.vectors.get(-1, 0xFFFF),
+            (0x12, 2): 2,
+            (0x14, 1): device.status,
+            (0x18, 2): device.queue_size if there else 0,
+            (0x1A, 2): self.vectors.get(self.selected, 0xFFFF),
+            (0x1E, 2): self.selected + 5,
+        }
+        return fields[offset, size]
+
+    def write_bar(self, offset: int, size: int, value: int) -> None:
+        device = self.device
+        if self.NOTIFY <= offset < self.NOTIFY + 0x1000:
+            assert size == 2
+            assert offset == self.NOTIFY + (value + 5) * self.MULTIPLIER
+            device.notified(value)
+        elif (offset, size) == (0x00, 4):
+            self.half = value
+        elif (offset, size) == (0x08, 4):
+            self.taken_half = value
+        elif (offset, size) == (0x0C, 4):
+            shift = 32 * self.taken_half
+            device.taken = device.taken & ~(0xFFFFFFFF << shift) | value << shift
+        elif (offset, size) in ((0x10, 2), (0x1A, 2)):
+            if self.msix_at:
+                self.vectors[-1 if offset == 0x10 else self.selected] = value
+        elif (offset, size) == (0x14, 1):
+            device.set_status(value)
+        elif (offset, size) == (0x16, 2):
+            self.selected = value
+        else:
+            assert size == (2 if offset < 0x20 else 4)
+            name = {0x18: "size", 0x1C: "ready"}.get(offset, "")
+            set_queue(device.queues[self.selected], name, offset, 0x20, 0x28, 0x30, value)
