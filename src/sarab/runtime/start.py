@@ -39,7 +39,7 @@ def start() -> None:
     if root is not None:
         sys.path[:] = _image_path(root)
     if root is not None or posix.environ.get(b"SARAB_TAP"):
-        sys.meta_path.insert(0, _Network())
+        sys.meta_path.insert(0, _Network(sys.path[:]))
     if posix.environ.get(b"SARAB_SEAL") == b"1":
         _seal(root or "")
     main = type(sys)("__main__")
@@ -63,8 +63,12 @@ def start() -> None:
 class _Network:
     """Finds `socket` and `asyncio` as they are, and has the image's network installed behind each (decision 0043).
 
-    A program without a network never gets further than `find_spec`.
+    A program without a network never gets further than `find_spec`. What a program does to `sys.path` is its own affair:
+    the network comes from where it was at the start.
     """
+
+    def __init__(self, path: list[str]) -> None:
+        self._path = path
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
         if name != "socket" and name != "asyncio":
@@ -75,7 +79,7 @@ class _Network:
             if finder is not self:
                 spec = finder.find_spec(name, path, target)
                 if spec is not None and spec.loader is not None:
-                    spec.loader = _Installer(spec.loader)  # type: ignore[assignment]
+                    spec.loader = _Installer(spec.loader, self._path)  # type: ignore[assignment]
                     return spec
         return None
 
@@ -83,8 +87,9 @@ class _Network:
 class _Installer:
     """Loads a module as its loader does, and installs the network behind it."""
 
-    def __init__(self, loader: "Any") -> None:
+    def __init__(self, loader: "Any", path: list[str]) -> None:
         self._loader = loader
+        self._path = path
 
     def __getattr__(self, name: str) -> "Any":
         return getattr(self._loader, name)
@@ -98,12 +103,16 @@ class _Installer:
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
+        before = sys.path
+        sys.path = self._path
         try:
             __import__("sarab.wiring.install")
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith("sarab"):
                 raise
             return  # an image whose builder left the network out
+        finally:
+            sys.path = before
         getattr(sys.modules["sarab.wiring.install"], f"install_{module.__name__}")()
 
 
