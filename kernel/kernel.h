@@ -179,6 +179,7 @@ int64_t copy_string_from_user(char *to, uint64_t from, size_t size);
 /* ---- entropy (cpu/random.c) -------------------------------------------------------------------------------------------------- */
 
 void random_bytes(void *to, size_t length);
+void random_mix(const void *from, size_t length); /* adds to what the generator has; known bytes take nothing away */
 static inline uint64_t random_u64(void)
 {
 	uint64_t value;

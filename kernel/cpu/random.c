@@ -75,6 +75,25 @@ static bool seed(void)
 	return any;
 }
 
+void random_mix(const void *from, size_t length)
+{
+	const uint8_t *bytes = from;
+	uint32_t block[16];
+	while (length > 0) {
+		uint32_t piece[8] = {0};
+		size_t n = MIN(length, sizeof piece);
+		memcpy(piece, bytes, n);
+		for (unsigned i = 0; i < 8; i++)
+			key[i] ^= piece[i];
+		chacha20_block(block, length); /* key := ChaCha20(key ^ piece) */
+		memcpy(key, block, sizeof key);
+		bytes += n;
+		length -= n;
+	}
+	memset(block, 0, sizeof block);
+	__asm__ volatile("" : : "r"(block) : "memory");
+}
+
 void random_init(void)
 {
 	if (!seed())

@@ -65,6 +65,23 @@ static int64_t random_read(struct file *file, struct transfer *t, int64_t *posit
 	return done;
 }
 
+/* What is written is mixed in, as Linux does: a driver of an entropy device feeds the generator here. */
+static int64_t random_write(struct file *file, struct transfer *t, int64_t *position)
+{
+	char bytes[256];
+	int64_t done = 0;
+	(void)file, (void)position;
+	while (t->left) {
+		size_t n = transfer_take(t, bytes, MIN(t->left, sizeof bytes));
+		if (n == 0)
+			break;
+		random_mix(bytes, n);
+		done += (int64_t)n;
+	}
+	memset(bytes, 0, sizeof bytes);
+	return done;
+}
+
 #define RNDGETENTCNT 0x80045200
 static int64_t random_control(struct file *file, uint32_t request, uint64_t argument)
 {
@@ -113,7 +130,7 @@ static const struct file_operations null_operations = {.read = null_read, .write
 static const struct file_operations zero_operations = {.read = zero_read, .write = null_write, .seek = seek_nowhere, .map = zero_map};
 static const struct file_operations full_operations = {.read = zero_read, .write = full_write, .seek = seek_nowhere};
 static const struct file_operations random_operations = {
-	.read = random_read, .write = null_write, .seek = seek_nowhere, .poll = always_poll, .control = random_control,
+	.read = random_read, .write = random_write, .seek = seek_nowhere, .poll = always_poll, .control = random_control,
 };
 static const struct file_operations mark_operations = {.write = mark_write};
 static const struct file_operations seal_operations = {.write = seal_write};

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import shutil
 import socket
 import struct
@@ -122,3 +123,33 @@ def test_frames_go_out_and_come_in(
     assert console.startswith("1 card\n020000000007 9000 0\n"), console  # a stream's far end takes no offloads
     wakes = int(console.split()[-1])
     assert 7 <= wakes < 3006, "frames that come together are received together"
+
+
+ENTROPY = """
+    from sarab.driver.virtio.discovery import devices, feed_entropy
+    from sarab.driver.virtio.platform import Kernel
+    from sarab.driver.virtio.rng import VirtioRng
+    from sarab.driver.virtio.transport import ENTROPY
+
+    print(feed_entropy(print))
+    kernel = Kernel()
+    for where, transport, line in devices(kernel, print):
+        if transport.device_id == ENTROPY:
+            source = VirtioRng(transport, kernel, line)
+            print(source.read(5000).hex())
+            source.close()
+    """
+
+
+@pytest.mark.parametrize(("machine", "device", "words"), MACHINES[:2], ids=["microvm", "q35"])
+def test_the_hosts_bytes_arrive(machine: MachineType, device: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    image = build_program(tmp_path, ENTROPY)
+    data = random.Random(7).randbytes(5064)
+    (tmp_path / "bytes").write_bytes(data)
+    more = ["-global", "virtio-mmio.force-legacy=false"] if machine == "microvm" else []
+    more += ["-object", f"rng-random,id=r0,filename={tmp_path}/bytes"]
+    more += ["-device", f"virtio-rng-{device.format(1)},rng=r0"]
+    with start(image, 128, machine=machine, kernel_options=words, qemu=qemu_with(tmp_path, *more)) as running:
+        outcome = running.wait()
+    console = outcome.console.decode()
+    assert console.split() == ["64", data[64:].hex()], console

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sarab.device.network import DeviceLost, Network
 from sarab.driver.virtio import platform
-from sarab.driver.virtio.transport import NETWORK, Transport
+from sarab.driver.virtio.transport import ENTROPY, NETWORK, Transport
 
 
 class Found(NamedTuple):
@@ -70,3 +70,23 @@ def networks(say: Callable[[str], None]) -> list[Network]:
         except (DeviceLost, MemoryError, OSError) as why:
             say(f"the network card {where} does not start: {why}")
     return cards
+
+
+def feed_entropy(say: Callable[[str], None]) -> int:
+    """Mix what this machine's entropy devices give into the kernel's generator; return how many bytes that was."""
+    kernel = platform.Kernel()
+    count = 0
+    for where, transport, line in devices(kernel, say):
+        if transport.device_id != ENTROPY:
+            continue
+        from sarab.driver.virtio.rng import VirtioRng, feed
+
+        try:
+            source = VirtioRng(transport, kernel, line)
+            try:
+                count += feed(source)
+            finally:
+                source.close()
+        except (DeviceLost, MemoryError, OSError) as why:
+            say(f"the entropy device {where} cannot be used: {why}")
+    return count
