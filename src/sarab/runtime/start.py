@@ -63,8 +63,8 @@ def start() -> None:
 class _Network:
     """Finds `socket` and `asyncio` as they are, and has the image's network installed behind each (decision 0043).
 
-    A program without a network never gets further than `find_spec`. What a program does to `sys.path` is its own affair:
-    the network comes from where it was at the start.
+    A program without a network never gets further than `find_spec`. What a program does to `sys.path` is its own
+    affair: the network comes from where it was at the start.
     """
 
     def __init__(self, path: list[str]) -> None:
