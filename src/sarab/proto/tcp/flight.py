@@ -7,12 +7,12 @@ counting duplicate acknowledgements (RFC 5681 section 3.2, RFC 6582).
 
 from __future__ import annotations
 
-from collections import deque
-
 DUP_THRESH = 3
 """RFC 6675 section 2."""
 REORDERING_STEPS_MAX = 16
 """How far RACK's window may widen, in quarters of the minimal round trip (RFC 8985 section 6.2: bounded by SRTT)."""
+UNITS_MAX = 4096
+"""A selective acknowledgement splits no unit when there are so many: crumbs of a byte each would cost all memory."""
 
 
 class Unit:
@@ -20,7 +20,7 @@ class Unit:
 
     __slots__ = ("end", "lost", "sacked", "sent_at", "start", "transmissions")
 
-    def __init__(self, start: int, end: int, sent_at: int, transmissions: int = 1) -> None:
+    def __init__(self, start: int, end: int, sent_at: int, transmissions: int) -> None:
         self.start, self.end = start, end
         self.sent_at = sent_at
         self.transmissions = transmissions
@@ -47,7 +47,7 @@ class Flight:
     )
 
     def __init__(self) -> None:
-        self.units: deque[Unit] = deque()
+        self.units: list[Unit] = []
         self.in_flight = 0
         """RFC 6675's pipe: bytes that are believed to be on their way."""
         self.lost_bytes = 0
@@ -63,7 +63,7 @@ class Flight:
 
     def sent(self, now: int, start: int, end: int) -> None:
         """A new unit went out."""
-        self.units.append(Unit(start, end, now))
+        self.units.append(Unit(start, end, now, 1))
         self.in_flight += end - start
 
     def sent_again(self, now: int, unit: Unit) -> None:
@@ -88,22 +88,29 @@ class Flight:
 
     def acknowledged(self, now: int, ack: int) -> int:
         """Forget what lies before `ack`; return a round-trip time, or 0 where none can be told (Karn)."""
-        rtt = 0
         units = self.units
-        while units and units[0].end <= ack:
-            unit = units.popleft()
-            size = unit.end - unit.start
+        rtt = count = 0
+        for unit in units:
+            end = unit.end
+            if end > ack:
+                break
+            count += 1
+            size = end - unit.start
             if unit.sacked:
                 self.sacked_bytes -= size
                 self.sacked_units -= 1
+                continue
+            if unit.lost:
+                self.lost_bytes -= size
             else:
-                if unit.lost:
-                    self.lost_bytes -= size
-                else:
-                    self.in_flight -= size
-                if unit.transmissions == 1:
-                    rtt = now - unit.sent_at
-                self._arrived(now, unit)
+                self.in_flight -= size
+            if unit.transmissions == 1:
+                rtt = now - unit.sent_at
+                if end < self._high_sacked:
+                    self.reordering_seen = True
+            self._arrived(now, unit)
+        if count:
+            del units[:count]
         if units and units[0].start < ack:
             unit = units[0]
             size = ack - unit.start
@@ -118,23 +125,38 @@ class Flight:
             unit.start = ack
         return rtt
 
+    def _find(self, number: int) -> int:
+        """Return the index of the first unit that ends behind `number`."""
+        units = self.units
+        low, high = 0, len(units)
+        while low < high:
+            middle = (low + high) // 2
+            if units[middle].end <= number:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
     def sacked(self, now: int, left: int, right: int) -> int:
         """The peer holds `left` to `right`; return how many bytes that is news about."""
-        news = 0
-        index = 0
         units = self.units
+        news = 0
+        index = self._find(left)
         while index < len(units):
             unit = units[index]
             if unit.start >= right:
                 break
-            if unit.end <= left or unit.sacked:
+            if unit.sacked:
                 index += 1
                 continue
-            if unit.start < left:
-                self.split(index, left)
-                index += 1
-                continue
-            if unit.end > right:
+            if unit.start < left or unit.end > right:
+                if len(units) >= UNITS_MAX:
+                    index += 1
+                    continue
+                if unit.start < left:
+                    self.split(index, left)
+                    index += 1
+                    continue
                 self.split(index, right)
             size = unit.end - unit.start
             if unit.lost:
@@ -146,20 +168,23 @@ class Flight:
             self.sacked_bytes += size
             self.sacked_units += 1
             news += size
-            if unit.end < self._high_sacked and unit.transmissions == 1:
-                self.reordering_seen = True
-            self._high_sacked = max(self._high_sacked, unit.end)
+            if unit.end < self._high_sacked:
+                if unit.transmissions == 1:
+                    self.reordering_seen = True
+            else:
+                self._high_sacked = unit.end
             self._arrived(now, unit)
             index += 1
         return news
 
     def _arrived(self, now: int, unit: Unit) -> None:
         """RFC 8985 section 6.2, step 2: the unit sent last that arrived, unless that may have been its first try."""
-        rtt = now - unit.sent_at
+        sent_at = unit.sent_at
+        rtt = now - sent_at
         if unit.transmissions > 1 and rtt < self.rack_rtt // 2:
             return
-        if (unit.sent_at, unit.end) > (self.rack_sent_at, self.rack_end):
-            self.rack_sent_at, self.rack_end = unit.sent_at, unit.end
+        if sent_at > self.rack_sent_at or (sent_at == self.rack_sent_at and unit.end > self.rack_end):
+            self.rack_sent_at, self.rack_end = sent_at, unit.end
             self.rack_rtt = rtt
 
     def widen(self) -> None:
@@ -167,35 +192,38 @@ class Flight:
         self.reordering_seen = True
         self.reordering_steps = min(self.reordering_steps + 1, REORDERING_STEPS_MAX)
 
-    def find_lost(self, now: int, min_rtt: int, srtt: int, in_recovery: bool) -> tuple[bool, int]:
+    def find_lost(self, now: int, min_rtt: int, srtt: int, in_recovery: bool, mss: int) -> tuple[bool, int]:
         """RACK (section 6.2, steps 4 and 5): mark what was sent long enough before something that arrived.
 
         Returns whether anything was marked, and when to look again (0: no need).
         """
         if self.rack_sent_at < 0:
             return False, 0
-        if self.reordering_seen or (not in_recovery and self.sacked_units < DUP_THRESH):
+        few = self.sacked_units < DUP_THRESH and self.sacked_bytes < DUP_THRESH * mss
+        window = 0
+        if self.reordering_seen or (not in_recovery and few):
             window = min(self.reordering_steps * min_rtt // 4, srtt)
-        else:
-            window = 0
         marked, again = False, 0
+        patience = self.rack_rtt + window
+        rack_sent_at, rack_end = self.rack_sent_at, self.rack_end
         for unit in self.units:
             if unit.sacked or unit.lost:
                 continue
-            if (unit.sent_at, unit.end) >= (self.rack_sent_at, self.rack_end):
+            sent_at = unit.sent_at
+            if sent_at > rack_sent_at or (sent_at == rack_sent_at and unit.end >= rack_end):
                 if unit.transmissions == 1:
-                    break
+                    break  # and so is everything behind it
                 continue
-            due = unit.sent_at + self.rack_rtt + window
+            due = sent_at + patience
             if due <= now:
                 self._mark(unit)
                 marked = True
-            else:
-                again = min(again, due) if again else due
+            elif not again or due < again:
+                again = due
         return marked, again
 
     def lose_first(self, mss: int) -> bool:
-        """Mark the first segment lost, for a peer without SACK. False: it is marked, or was sent again, already."""
+        """Mark the first segment lost, for a peer without SACK. False: it is marked already."""
         if not self.units or self.units[0].lost:
             return False
         unit = self.units[0]
@@ -225,12 +253,3 @@ class Flight:
         unit.lost = True
         self.lost_bytes += size
         self.in_flight -= size
-
-    def first_lost(self) -> tuple[int, Unit] | None:
-        """Return the first unit that waits to be sent again, and its index."""
-        if not self.lost_bytes:
-            return None
-        for index, unit in enumerate(self.units):
-            if unit.lost:
-                return index, unit
-        return None

@@ -12,6 +12,16 @@ SMALL = 1024
 JOINED_MAX = 8192
 
 
+class Piece:
+    """Bytes out of order: sequence numbers `start` to `end` (exclusive)."""
+
+    __slots__ = ("chunks", "end", "start")
+
+    def __init__(self, start: int, data: Payload) -> None:
+        self.start, self.end = start, start + len(data)
+        self.chunks: list[Payload] = [data]
+
+
 class Receiver:
     """Bytes in order for the user, pieces out of order for later. Sequence numbers do not wrap (seq.py)."""
 
@@ -22,6 +32,8 @@ class Receiver:
         "buffer_max",
         "buffer_size",
         "dropped",
+        "duplicate",
+        "fin_at",
         "pieces",
         "rcv_adv",
         "rcv_nxt",
@@ -35,11 +47,15 @@ class Receiver:
         """The right edge of the window that the peer was told."""
         self.buffer_size, self.buffer_max = buffer_size, buffer_max
         self.readable = 0
-        self.pieces: list[tuple[int, int, Payload]] = []
-        """(start, end, data) out of order, sorted, not overlapping."""
+        self.pieces: list[Piece] = []
+        """Out of order, sorted, not overlapping."""
         self.recent = 0
         """Where the piece begins that came last: its block is reported first (RFC 2018 section 4)."""
         self.dropped = 0
+        self.duplicate = (0, 0)
+        """What came twice and was not reported yet (RFC 2883); (0, 0): nothing."""
+        self.fin_at = -1
+        """The sequence number of a FIN that came before what it ends."""
         self._chunks: deque[Payload] = deque()
         self._read_since = 0
         self._measured_at = 0
@@ -51,78 +67,88 @@ class Receiver:
 
     def take(self, start: int, data: Payload) -> int:
         """Accept what begins at `start` and lies inside the window; return how many bytes became readable."""
-        if start <= self.rcv_nxt:
-            if start < self.rcv_nxt:
-                data = data[self.rcv_nxt - start :]
-            before = self.rcv_nxt
-            if data:
-                self._append(data)
-            if self.pieces:
-                self._join()
-            return self.rcv_nxt - before
-        self._keep(start, data)
-        return 0
+        rcv_nxt = self.rcv_nxt
+        if start > rcv_nxt:
+            self._keep(start, data)
+            return 0
+        if start < rcv_nxt:
+            data = data[rcv_nxt - start :]
+        if data:
+            self.append(data, len(data))
+        if self.pieces:
+            self._join()
+        return self.rcv_nxt - rcv_nxt
 
-    def _append(self, data: Payload) -> None:
-        size = len(data)
-        chunks = self._chunks
-        if size < SMALL and chunks:
-            last = chunks[-1]
-            if type(last) is bytearray and len(last) < JOINED_MAX:
-                last += data
-            else:
-                chunks.append(bytearray(data))
+    def append(self, data: Payload, size: int) -> None:
+        """Take the next `size` bytes: all of `data`, which is not empty."""
+        if size < SMALL:
+            _put(self._chunks, data)
         else:
-            chunks.append(data)
+            self._chunks.append(data)
         self.readable += size
         self.rcv_nxt += size
 
     def _join(self) -> None:
         pieces = self.pieces
         used = 0
-        for start, end, data in pieces:
-            if start > self.rcv_nxt:
+        for piece in pieces:
+            at = piece.start
+            if at > self.rcv_nxt:
                 break
-            if end > self.rcv_nxt:
-                self._append(data[self.rcv_nxt - start :])
             used += 1
+            for data in piece.chunks:
+                size = len(data)
+                skip = max(self.rcv_nxt - at, 0)
+                at += size
+                if skip < size:
+                    self.append(data[skip:] if skip else data, size - skip)
         del pieces[:used]
 
     def _keep(self, start: int, data: Payload) -> None:
-        """Put a piece into the list; where it overlaps, what came first stays."""
+        """Put data among the pieces; where it overlaps, what came first stays."""
         pieces = self.pieces
         end = start + len(data)
-        index = 0
-        while index < len(pieces) and pieces[index][1] <= start:
-            index += 1
+        index = len(pieces)
+        while index and pieces[index - 1].end > start:
+            index -= 1
+        if index < len(pieces) and pieces[index].start <= start and end <= pieces[index].end:
+            self.duplicate = start, end
         self.recent = start
         while start < end:
-            following = pieces[index] if index < len(pieces) else None
-            if following is not None and following[0] <= start:
-                skip = min(following[1], end) - start
+            if index < len(pieces) and pieces[index].start <= start:
+                skip = min(pieces[index].end, end) - start
                 data, start = data[skip:], start + skip
                 index += 1
                 continue
-            stop = end if following is None else min(end, following[0])
-            if len(pieces) >= REASSEMBLY_PIECES_MAX:
+            stop = end if index == len(pieces) else min(end, pieces[index].start)
+            fresh = data[: stop - start] if stop < end else data
+            before = pieces[index - 1] if index else None
+            if before is not None and before.end == start:
+                _put(before.chunks, fresh)
+                before.end = stop
+            elif len(pieces) < REASSEMBLY_PIECES_MAX:
+                pieces.insert(index, Piece(start, fresh))
+                index += 1
+            else:
                 self.dropped += 1
                 return
-            pieces.insert(index, (start, stop, data[: stop - start]))
             data, start = data[stop - start :], stop
-            index += 1
 
     def sack_blocks(self, most: int) -> list[tuple[int, int]]:
-        """Return the ranges held out of order, the one that changed last first."""
+        """Return the ranges held out of order, the one that changed last first, and before it what came twice."""
         blocks: list[tuple[int, int]] = []
-        for start, end, _ in self.pieces:
-            if blocks and blocks[-1][1] == start:
-                blocks[-1] = (blocks[-1][0], end)
+        for piece in self.pieces:
+            if blocks and blocks[-1][1] == piece.start:
+                blocks[-1] = (blocks[-1][0], piece.end)
             else:
-                blocks.append((start, end))
+                blocks.append((piece.start, piece.end))
         for index, (start, end) in enumerate(blocks):
             if start <= self.recent < end:
                 blocks.insert(0, blocks.pop(index))
                 break
+        if self.duplicate[1]:
+            blocks.insert(0, self.duplicate)
+            self.duplicate = (0, 0)
         return blocks[:most]
 
     def read(self, limit: int) -> bytes:
@@ -183,8 +209,19 @@ class Receiver:
         self._read_since = 0
         self._measured_at = now
 
-    def discard(self) -> None:
-        """Drop everything: the user will not read."""
-        self._chunks.clear()
-        self.pieces.clear()
-        self.readable = 0
+    def release(self) -> None:
+        """Nothing will come any more: keep only what is to be read."""
+        self.pieces = []
+
+
+def _put(chunks: deque[Payload] | list[Payload], data: Payload) -> None:
+    """Append data, a small one to the end of a small one: else each byte would keep the frame in which it came."""
+    if len(data) < SMALL and chunks:
+        last = chunks[-1]
+        if type(last) is bytearray:
+            if len(last) < JOINED_MAX:
+                last += data
+                return
+        chunks.append(bytearray(data))
+        return
+    chunks.append(data)

@@ -24,6 +24,19 @@ class State(Enum):
     TIME_WAIT = 10
 
 
+# Looking a member up in its enum costs more than the comparison it is for: the data path uses these.
+CLOSED: Final = State.CLOSED
+SYN_SENT: Final = State.SYN_SENT
+SYN_RECEIVED: Final = State.SYN_RECEIVED
+ESTABLISHED: Final = State.ESTABLISHED
+FIN_WAIT_1: Final = State.FIN_WAIT_1
+FIN_WAIT_2: Final = State.FIN_WAIT_2
+CLOSE_WAIT: Final = State.CLOSE_WAIT
+CLOSING: Final = State.CLOSING
+LAST_ACK: Final = State.LAST_ACK
+TIME_WAIT: Final = State.TIME_WAIT
+
+
 class Event:
     """What a user of a connection, or of any endpoint of the stack, must hear of: bits of an int.
 
@@ -100,5 +113,14 @@ MSS_MIN = 88
 WINDOW_SCALE_MAX = 14
 REASSEMBLY_PIECES_MAX = 512
 """Out-of-order pieces kept: 512 holes are no honest path's."""
+TLP_DELAY_MIN = 2 * MILLISECOND
+"""A tail loss probe before that would be for nothing: timers are no finer on either side."""
+OVERRIDE = 200 * MILLISECOND
+"""How long the sender waits for a window worth a segment (RFC 9293 section 3.8.6.2.1: 0.1 to 1 s)."""
+BLACK_HOLES = ((2, 1220), (4, 536))
+"""After so many timeouts in a row, a longer segment is cut to so many bytes with the next one: a router may drop it
+and tell nobody (RFC 2923 section 2.1). 1220 is what IPv6's smallest MTU leaves, 536 IPv4's."""
+PAWS_IDLE_MAX = 24 * 24 * 3600 * SECOND
+"""RFC 7323 section 5.5: after 24 days a timestamp may have wrapped."""
 CHALLENGE_ACKS_PER_SECOND = 10
 """RFC 5961 section 10 suggests 10 in 5 s for a system; this is for one connection."""
