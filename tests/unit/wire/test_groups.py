@@ -101,6 +101,7 @@ def summed(data: bytes) -> bytes:
         "11640000000000",  # too short
         "1164000000000000000000",  # a query of no version
         "11640000000000000000ffff",  # more sources than bytes
+        "116400000000000000000001ef0102",  # one source, cut
         "2200000000000001",  # more records than bytes
         "22000000000000010400000aef010203",  # a record with more sources than bytes
         "220000000000000104ff0000ef010203",  # a record with more auxiliary data than bytes
@@ -111,6 +112,16 @@ def summed(data: bytes) -> bytes:
 def test_igmp_that_lies_of_its_size_is_malformed(data: str) -> None:
     with pytest.raises(Malformed):
         igmp.parse(summed(bytes.fromhex(data)))
+
+
+def test_reports_and_queries_are_bounded_even_if_they_hold_what_they_say() -> None:
+    most = igmp.Report((igmp.Record(1, GROUP4),) * igmp.RECORDS_MAX)
+    assert igmp.parse(igmp.emit(most)) == most
+    wide = igmp.Query(GROUP4, 100, (GROUP4,) * igmp.SOURCES_MAX)
+    assert igmp.parse(igmp.emit(wide)) == wide
+    for beyond in (igmp.Report(most.records * 2), wide._replace(sources=wide.sources * 2)):
+        with pytest.raises(Malformed):
+            igmp.parse(igmp.emit(beyond))
 
 
 def test_unknown_records_and_auxiliary_data_are_skipped() -> None:

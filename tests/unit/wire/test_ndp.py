@@ -77,6 +77,13 @@ def test_a_router_advertisement_laid_out_by_hand() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("length", "units"), [(0, 1), (1, 2), (64, 2), (65, 3), (128, 3)])
+def test_a_route_takes_no_more_room_than_its_prefix(length: int, units: int) -> None:
+    routes = (ndp.Route(bytes(16), length, ndp.LOW, 9),)
+    emitted = ndp.emit(ndp.RouterSolicitation(ndp.Options(routes=routes))).body
+    assert (emitted[1], len(emitted)) == (units, units * 8)
+
+
 def test_the_flags_of_an_advertisement_stand_in_front() -> None:
     assert ndp.emit(ndp.NeighbourAdvertisement(LOCAL, router=True)).word == 0x80 << 24
     assert ndp.emit(ndp.NeighbourAdvertisement(LOCAL, solicited=True)).word == 0x40 << 24
