@@ -90,7 +90,7 @@ def lower(name: Name) -> Name:
     return tuple(label.lower() for label in name)
 
 
-def _parse_name(view: bytes, at: int) -> tuple[Name, int]:
+def parse_name(view: bytes, at: int) -> tuple[Name, int]:
     """Return a name and where what follows it begins. Raises Malformed."""
     labels: list[bytes] = []
     size, following, limit = 1, -1, at
@@ -135,7 +135,7 @@ def parse(view: bytes | memoryview) -> Message:
     at = HEADER_SIZE
     questions = []
     for _ in range(counts[0]):
-        name, at = _parse_name(data, at)
+        name, at = parse_name(data, at)
         if at + 4 > len(data):
             raise Malformed("a question is cut off")
         questions.append(Question(name, *unpack_from("!HH", data, at)))
@@ -151,7 +151,7 @@ def parse(view: bytes | memoryview) -> Message:
 
 
 def _parse_record(data: bytes, at: int) -> tuple[Record, int]:
-    name, at = _parse_name(data, at)
+    name, at = parse_name(data, at)
     if at + 10 > len(data):
         raise Malformed("a record is cut off")
     kind, cls, ttl, length = _RECORD.unpack_from(data, at)
@@ -161,14 +161,14 @@ def _parse_record(data: bytes, at: int) -> tuple[Record, int]:
         raise Malformed("a record leaves the message")
     target: Name | None = None
     if kind in (CNAME, NS):
-        target, stop = _parse_name(data, at)
+        target, stop = parse_name(data, at)
         if stop != end:
             raise Malformed("a name is shorter than its record")
     elif (kind == A and cls == IN and length != 4) or (kind == AAAA and length != 16):
         raise Malformed("an address of another length")
     elif kind == SOA:
-        _, stop = _parse_name(data, at)
-        _, stop = _parse_name(data, stop)
+        _, stop = parse_name(data, at)
+        _, stop = parse_name(data, stop)
         if stop + 20 != end:
             raise Malformed("an SOA of another length")
         return Record(name, kind, cls, ttl, data[stop:end]), end
