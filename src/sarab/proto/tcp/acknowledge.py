@@ -109,8 +109,10 @@ class Acknowledger(Sender):
                 # A partial acknowledgement (RFC 6582 section 3.2, step 3).
                 self._inflation = max(self._inflation - acked + self.snd_mss, 0)
                 self._fast_retransmit = flight.lose_first(self.snd_mss)
-        elif limited:
-            control.acked(now, acked, rtt.srtt)
+        else:
+            self._inflation = 0
+            if limited:
+                control.acked(now, acked, rtt.srtt)
         self._stuck_since = now
         self._arm_retransmission(now)
         if self._want_writable and len(self._buffer) <= self._settings.snd_buffer_max // 2:
@@ -154,6 +156,8 @@ class Acknowledger(Sender):
             self._enter_recovery(now)
             self._inflation = DUP_THRESH * self.snd_mss
             self._flight.lose_first(self.snd_mss)
+        elif self.dup_acks < DUP_THRESH:
+            self._inflation = self.dup_acks * self.snd_mss  # limited transmit (RFC 3042)
 
     def _detect(self, now: int) -> None:
         """Ask RACK what is lost."""
@@ -171,6 +175,7 @@ class Acknowledger(Sender):
         self.counters["recoveries"] += 1
         self.congestion.lost(now, self._flight.in_flight)
         self._cwr_end = self.snd_nxt
+        self._retransmit_at = now + self.rtt.rto  # what ran may have been a tail loss probe's timer
 
     def _establish(self, now: int) -> None:
         self._enter(now, STATE_ESTABLISHED)

@@ -15,17 +15,20 @@ JOINED_MAX = 8192
 class Piece:
     """Bytes out of order: sequence numbers `start` to `end` (exclusive)."""
 
-    __slots__ = ("chunks", "end", "start")
+    __slots__ = ("changed", "chunks", "end", "start")
 
     def __init__(self, start: int, data: Payload) -> None:
         self.start, self.end = start, start + len(data)
         self.chunks: list[Payload] = [data]
+        self.changed = 0
+        """The larger, the later something was added: a count."""
 
 
 class Receiver:
     """Bytes in order for the user, pieces out of order for later. Sequence numbers do not wrap (seq.py)."""
 
     __slots__ = (
+        "_changes",
         "_chunks",
         "_measured_at",
         "_read_since",
@@ -38,7 +41,6 @@ class Receiver:
         "rcv_adv",
         "rcv_nxt",
         "readable",
-        "recent",
     )
 
     def __init__(self, rcv_nxt: int, buffer_size: int, buffer_max: int) -> None:
@@ -49,13 +51,12 @@ class Receiver:
         self.readable = 0
         self.pieces: list[Piece] = []
         """Out of order, sorted, not overlapping."""
-        self.recent = 0
-        """Where the piece begins that came last: its block is reported first (RFC 2018 section 4)."""
         self.dropped = 0
         self.duplicate = (0, 0)
         """What came twice and was not reported yet (RFC 2883); (0, 0): nothing."""
         self.fin_at = -1
         """The sequence number of a FIN that came before what it ends."""
+        self._changes = 0
         self._chunks: deque[Payload] = deque()
         self._read_since = 0
         self._measured_at = 0
@@ -113,7 +114,7 @@ class Receiver:
             index -= 1
         if index < len(pieces) and pieces[index].start <= start and end <= pieces[index].end:
             self.duplicate = start, end
-        self.recent = start
+        self._changes += 1
         while start < end:
             if index < len(pieces) and pieces[index].start <= start:
                 skip = min(pieces[index].end, end) - start
@@ -126,8 +127,11 @@ class Receiver:
             if before is not None and before.end == start:
                 _put(before.chunks, fresh)
                 before.end = stop
+                before.changed = self._changes
             elif len(pieces) < REASSEMBLY_PIECES_MAX:
-                pieces.insert(index, Piece(start, fresh))
+                piece = Piece(start, fresh)
+                piece.changed = self._changes
+                pieces.insert(index, piece)
                 index += 1
             else:
                 self.dropped += 1
@@ -135,17 +139,16 @@ class Receiver:
             data, start = data[stop - start :], stop
 
     def sack_blocks(self, most: int) -> list[tuple[int, int]]:
-        """Return the ranges held out of order, the one that changed last first, and before it what came twice."""
-        blocks: list[tuple[int, int]] = []
+        """Return the ranges held out of order, the latest first (RFC 2018 section 4), before them what came twice."""
+        ranges: list[tuple[int, int, int]] = []
         for piece in self.pieces:
-            if blocks and blocks[-1][1] == piece.start:
-                blocks[-1] = (blocks[-1][0], piece.end)
+            if ranges and ranges[-1][2] == piece.start:
+                changed, start, _ = ranges[-1]
+                ranges[-1] = (max(changed, piece.changed), start, piece.end)
             else:
-                blocks.append((piece.start, piece.end))
-        for index, (start, end) in enumerate(blocks):
-            if start <= self.recent < end:
-                blocks.insert(0, blocks.pop(index))
-                break
+                ranges.append((piece.changed, piece.start, piece.end))
+        ranges.sort(reverse=True)
+        blocks = [(start, end) for _, start, end in ranges[:most]]
         if self.duplicate[1]:
             blocks.insert(0, self.duplicate)
             self.duplicate = (0, 0)

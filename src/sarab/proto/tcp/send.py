@@ -77,6 +77,7 @@ class Sender(Block):
         if not flight.units and start < end and now - self._last_sent > self.rtt.rto:
             control.idle((now - self._last_sent) // self.rtt.rto)
         edge = self.snd_una + self.snd_wnd
+        before = len(out)
         while len(out) < limit:
             available = end - start
             if available <= 0 and not (self._fin_queued and self._fin_seq < 0):
@@ -126,8 +127,9 @@ class Sender(Block):
             self.snd_nxt = start = stop
             self.bytes_out += size
             self._override_at = 0
-            if not self._retransmit_at:
-                self._arm_retransmission(now)
+        # A new segment puts a tail loss probe off (RFC 8985 section 7.2), but not the timeout (RFC 6298 section 5.1).
+        if len(out) > before and (not self._retransmit_at or (self._use_sack and self._tlp_is_next())):
+            self._arm_retransmission(now)
 
     def _may_send_short(self, now: int, size: int, available: int, usable: int) -> bool:
         """May `size` bytes leave, less than a full segment, of `available`? RFC 9293 section 3.8.6.2.1 and 3.7.4."""

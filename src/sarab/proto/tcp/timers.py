@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from sarab.proto.tcp.acknowledge import Acknowledger
-from sarab.proto.tcp.values import BLACK_HOLES, CLOSED, FIN_WAIT_2, SYN_RECEIVED, SYN_SENT, TIME_WAIT, Event
+from sarab.proto.tcp.values import (
+    BLACK_HOLE_MSS,
+    BLACK_HOLE_TIMEOUTS,
+    CLOSED,
+    FIN_WAIT_2,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    Event,
+)
 
 TIMESTAMP_OPTION_SIZE = 12
 
@@ -84,11 +93,10 @@ class Timers(Acknowledger):
     def _suspect_black_hole(self, now: int) -> None:
         """Long segments get lost again and again: send shorter ones (RFC 4821's first step, and no way back)."""
         first = self._flight.units[0]
-        for timeouts, payload in BLACK_HOLES:
-            mss = payload - (TIMESTAMP_OPTION_SIZE if self._use_ts else 0)
-            if self.rtt.backoff == timeouts and mss < self.snd_mss and first.end - first.start > mss:
-                self.counters["black_holes"] += 1
-                self.snd_mss = self.congestion.mss = mss
+        mss = BLACK_HOLE_MSS - (TIMESTAMP_OPTION_SIZE if self._use_ts else 0)
+        if self.rtt.backoff >= BLACK_HOLE_TIMEOUTS and mss < self.snd_mss and first.end - first.start > mss:
+            self.counters["black_holes"] += 1
+            self.snd_mss = self.congestion.mss = mss
 
     def _keepalive_due(self) -> int:
         """Return when a silent peer is probed next; while data waits for an acknowledgement, that is probe enough."""

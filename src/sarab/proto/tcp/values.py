@@ -117,9 +117,10 @@ TLP_DELAY_MIN = 2 * MILLISECOND
 """A tail loss probe before that would be for nothing: timers are no finer on either side."""
 OVERRIDE = 200 * MILLISECOND
 """How long the sender waits for a window worth a segment (RFC 9293 section 3.8.6.2.1: 0.1 to 1 s)."""
-BLACK_HOLES = ((2, 1220), (4, 536))
-"""After so many timeouts in a row, a longer segment is cut to so many bytes with the next one: a router may drop it
-and tell nobody (RFC 2923 section 2.1). 1220 is what IPv6's smallest MTU leaves, 536 IPv4's."""
+BLACK_HOLE_TIMEOUTS = 2
+BLACK_HOLE_MSS = 1220
+"""After so many timeouts in a row a longer segment is cut to so many bytes with the next one: a router may drop it
+and tell nobody (RFC 2923 section 2.1). It is what IPv6's smallest MTU leaves; no path in use has a smaller one."""
 PAWS_IDLE_MAX = 24 * 24 * 3600 * SECOND
 """RFC 7323 section 5.5: after 24 days a timestamp may have wrapped."""
 CHALLENGE_ACKS_PER_SECOND = 10
