@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sarab.machine.network import Forward, NetworkOptions
-from sarab.machine.options import MachineOptions
+from sarab.machine.options import MachineOptions, MachineType
 from sarab.machine.qemu import Qemu
 from sarab.machine.running import Running
 
@@ -35,6 +35,7 @@ def served(
     udp: Sequence[int] = (),
     ready: bytes = b"",
     memory_mib: int = 128,
+    machine: MachineType = "microvm",
     **more: Any,
 ) -> Iterator[tuple[Running, dict[int, int]]]:
     """Boot `image` and yield the machine and, for each of its ports, the port of this host that leads there.
@@ -46,12 +47,12 @@ def served(
     forwards = [Forward("tcp", "127.0.0.1", ports[port], port) for port in tcp]
     forwards += [Forward("udp", "127.0.0.1", ports[port], port) for port in udp]
     network = NetworkOptions(forwards=tuple(forwards), **more)
-    options = MachineOptions(memory_mib=memory_mib, accel="tcg", timeout_s=280, network=network)
-    with Qemu(image, options).start() as machine:
-        machine.close_input()
+    options = MachineOptions(machine=machine, memory_mib=memory_mib, accel="tcg", timeout_s=280, network=network)
+    with Qemu(image, options).start() as running:
+        running.close_input()
         if ready:
-            machine.wait_for(ready, START_SECONDS_MAX)
-        yield machine, ports
+            running.wait_for(ready, START_SECONDS_MAX)
+        yield running, ports
 
 
 def client(*words: str, timeout_s: float = 60) -> str:

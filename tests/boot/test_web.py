@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sarab.build.builder import BuildOptions, build
+from sarab.machine.options import MachineType
 from tests.boot.served import client, served
 
 pytestmark = [pytest.mark.boot, pytest.mark.slow]
@@ -65,3 +66,9 @@ def test_datagrams_come_back(images: dict[str, Path]) -> None:
         for size in (0, 1, 1000, 1472, 9000):
             peer.sendto(bytes(size), ("127.0.0.1", ports[7]))
             assert peer.recv(65536) == bytes(size)
+
+
+@pytest.mark.parametrize("kind", ["q35", "pc"])
+def test_a_card_on_pci_serves_too(images: dict[str, Path], kind: MachineType) -> None:
+    with served(images["web"], tcp=[80], ready=b"serving", machine=kind) as (_, ports):
+        assert client("curl", "-s", f"http://127.0.0.1:{ports[80]}").startswith("Hello from a Python program")

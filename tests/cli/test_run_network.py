@@ -45,7 +45,6 @@ def refusal(*words: str) -> str:
         (["--hostname", "web_1"], "--hostname: 'web_1' is no name of a host"),
         (["--pcap", "/nosuch/x.pcap"], "--pcap: /nosuch/x.pcap cannot be written: No such file or directory."),
         (["--net", "none", "-p", "9080:80"], "--publish means nothing without a network card (--net none)."),
-        (["--machine", "q35", "-p", "9080:80"], "q35 has no network card yet (virtio over PCI)"),
         (["--on", "process", "-p", "9080:80"], "--publish means nothing to a Linux process (--on process)."),
         (["--on", "process", "--ip", "10.0.0.2/24"], "--ip needs --tap"),
     ],

@@ -224,7 +224,7 @@ def _machine_options(arguments: argparse.Namespace) -> MachineOptions:
 
 
 def _network_options(arguments: argparse.Namespace) -> NetworkOptions | None:
-    if arguments.net == "none" or (arguments.machine not in (None, "microvm") and not _asks_for_network(arguments)):
+    if arguments.net == "none":
         _refuse(arguments, NETWORK_OPTIONS, "means nothing without a network card (--net none)")
         return None
     from sarab.machine.network import make

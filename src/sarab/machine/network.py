@@ -176,12 +176,14 @@ def check_tap(name: str) -> None:
         raise UsageError(f"the tap device '{name}' is down: 'ip link set {name} up' puts it up, as root")
 
 
-def kernel_words(options: NetworkOptions | None) -> tuple[str, ...]:
+def kernel_words(options: NetworkOptions | None, machine: str) -> tuple[str, ...]:
     """Return what tells the guest of its card (decision 0042)."""
-    return () if options is None else (f"virtio_mmio.device={SLOT_SIZE}@{SLOT_ADDRESS:#x}:{SLOT_LINE}",)
+    if options is None:
+        return ()
+    return (f"virtio_mmio.device={SLOT_SIZE}@{SLOT_ADDRESS:#x}:{SLOT_LINE}",) if machine == "microvm" else ("pci",)
 
 
-def qemu_words(options: NetworkOptions) -> list[str]:
+def qemu_words(options: NetworkOptions, machine: str = "microvm") -> list[str]:
     """Return QEMU's arguments for the card."""
     if options.tap is not None:
         net = f"tap,id=net0,ifname={options.tap},script=no,downscript=no"
@@ -190,7 +192,10 @@ def qemu_words(options: NetworkOptions) -> list[str]:
         for forward in options.forwards:
             host = f"[{forward.host}]" if ":" in forward.host else forward.host
             net += f",hostfwd={forward.kind}:{host}:{forward.port}-:{forward.guest_port}"
-    device = "virtio-net-device,netdev=net0,bus=virtio-mmio-bus.0,mq=off"
+    if machine == "microvm":
+        device = "virtio-net-device,netdev=net0,bus=virtio-mmio-bus.0,mq=off"
+    else:
+        device = "virtio-net-pci,netdev=net0,disable-legacy=on,romfile=,mq=off"
     if options.mac is not None:
         device += f",mac={options.mac}"
     words = ["-global", "virtio-mmio.force-legacy=false", "-netdev", net, "-device", device]

@@ -44,18 +44,13 @@ class MachineOptions:
     kernel_options: tuple[str, ...] = ()
     """More words for the kernel, as they are."""
     network: NetworkOptions | None = None
-    """The card, or none; microvm only."""
+    """The card, or none."""
     timeout_s: float | None = None
     """The machine is killed when it is older than this."""
     gdb_port: int | None = None
     """Wait for a debugger on this port of the loopback address before the first instruction."""
     qemu: str | None = None
     """QEMU's program; None searches PATH."""
-
-    def __post_init__(self) -> None:
-        """Raises UsageError for what does not go together."""
-        if self.network is not None and self.machine != "microvm":
-            raise UsageError(f"{self.machine} has no network card yet (virtio over PCI): leave --machine out")
 
 
 def parse_memory(text: str) -> int:

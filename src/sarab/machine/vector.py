@@ -42,7 +42,7 @@ def qemu_vector(qemu: str, image: Path, options: MachineOptions, processor: str,
     vector = [qemu, "-name", "sarab", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     vector += ["-machine", MACHINES[options.machine], "-accel", accelerator, "-cpu", PROCESSORS[processor]]
     vector += ["-smp", "1", "-m", f"{options.memory_mib}M", "-sandbox", SANDBOX]
-    host_words = ["input=escaped", *kernel_words(options.network)]
+    host_words = ["input=escaped", *kernel_words(options.network, options.machine)]
     vector += ["-kernel", str(image), "-append", command_line(options, host_words)]
     vector += ["-chardev", f"file,id=console,path=/dev/fd/{channels.console}"]
     vector += ["-device", "isa-debugcon,iobase=0xe9,readback=0xe9,chardev=console"]
@@ -52,7 +52,7 @@ def qemu_vector(qemu: str, image: Path, options: MachineOptions, processor: str,
     vector += ["-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control"]
     vector += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
     if options.network is not None:
-        vector += qemu_words(options.network)
+        vector += qemu_words(options.network, options.machine)
     if options.gdb_port is not None:
         vector += ["-gdb", f"tcp:127.0.0.1:{options.gdb_port}", "-S"]
     return vector

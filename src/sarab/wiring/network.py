@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from sarab.aio.network import NetworkDriver
-from sarab.device.network import DeviceLost, Network
+from sarab.device.network import Network
 from sarab.net.interface import Configuration
 from sarab.net.stack import Stack
 from sarab.wire.address import parse, parse_network
@@ -93,21 +94,8 @@ def cards(environ: Mapping[str, str]) -> list[Network]:
 
 
 def _virtio() -> list[Network]:
-    from sarab.driver.virtio import platform
-
-    slots = platform.slots()
-    if not slots or not os.path.exists("/dev/dma"):
+    if not os.path.exists("/dev/dma"):
         return []
-    from sarab.driver.virtio.mmio import NETWORK, Mmio
-    from sarab.driver.virtio.net import VirtioNet
+    from sarab.driver.virtio import discovery
 
-    kernel = platform.Kernel()
-    found: list[Network] = []
-    for slot in slots:
-        registers = Mmio(kernel.registers(slot.address, slot.size))
-        if registers.device_id == NETWORK:
-            try:
-                found.append(VirtioNet(registers, kernel, slot.line))
-            except (DeviceLost, MemoryError, OSError) as why:
-                os.write(2, f"sarab: the network card at {slot.address:#x} does not start: {why}\n".encode())
-    return found
+    return discovery.networks(lambda sentence: print(f"sarab: {sentence}", file=sys.stderr))
