@@ -152,24 +152,25 @@ class Player:
             self._assert(what)
         else:
             self._call(what, until)
-        self._settle()
+        self.settle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Let the stack do what is due at this moment."""
         for _ in range(TURNS_MAX):
-            for _, frames in self.stack.poll(self.now):
+            polled = self.stack.poll(self.now)
+            for _, frames in polled:
                 for frame in frames:
                     self._took(frame)
             self.stack.take_ready()
             if self.blocked:
                 self._unblock()
             deadline = self.stack.deadline()
-            if deadline is None or deadline > self.now:
+            if not polled and (deadline is None or deadline > self.now):
                 return
         raise ScriptError("the stack wants to be polled again and again: a busy timer")
 
     def _advance(self, until: int, *, stop_when_sent: bool = False) -> None:
-        self._settle()
+        self.settle()
         for _ in range(TURNS_MAX):
             if stop_when_sent and self.sent:
                 return
@@ -178,7 +179,7 @@ class Player:
                 self.now = max(self.now, until)
                 return
             self.now = max(self.now, deadline)
-            self._settle()
+            self.settle()
         raise ScriptError("the stack's timers go off too often: a busy timer")
 
     # ---- packets -------------------------------------------------------------------------------------------------
@@ -280,7 +281,7 @@ class Player:
             src_port=self.remote_port, dst_port=self.local_port, ack=ack, options=options, payload=payload
         )
         body = whole_checksum(wire.emit(whole), payload, REMOTE, LOCAL) + payload
-        self._receive_packet(ipv4.TCP, body, ECN.get(pattern.ecn, ipv4.NOT_ECT))
+        self.receive_packet(ipv4.TCP, body, ECN.get(pattern.ecn, ipv4.NOT_ECT))
 
     def _unreachable(self, what: Unreachable) -> None:
         if what.code not in CODES:
@@ -289,10 +290,15 @@ class Player:
         quoted = wire.emit(Segment(self.local_port, self.remote_port, seq, 0, ACK, 0))
         header = ipv4.emit(ipv4.Header(LOCAL, REMOTE, ipv4.TCP, ipv4.HEADER_SIZE + len(quoted) + what.size))
         message = icmpv4.Message(icmpv4.UNREACHABLE, CODES[what.code], 0, what.mtu, header + quoted)
-        self._receive_packet(ipv4.ICMP, icmpv4.emit(message), ipv4.NOT_ECT)
+        self.receive_packet(ipv4.ICMP, icmpv4.emit(message))
 
-    def _receive_packet(self, protocol: int, body: bytes, ecn: int) -> None:
-        header = ipv4.Header(REMOTE, LOCAL, protocol, ipv4.HEADER_SIZE + len(body), ecn=ecn)
+    def receive_packet(
+        self, protocol: int, body: bytes, ecn: int = 0, *, source: bytes = REMOTE, destination: bytes = LOCAL,
+        options: bytes = b"",
+    ) -> None:  # fmt: skip
+        """Have the stack receive an IP packet now. Public, as settle() is, for tests that a script cannot write."""
+        size = ipv4.HEADER_SIZE + len(options) + len(body)
+        header = ipv4.Header(source, destination, protocol, size, ecn=ecn, options=options)
         frame = ethernet.emit(ethernet.Header(LOCAL_MAC, REMOTE_MAC, ethernet.IPV4)) + ipv4.emit(header) + body
         self.stack.receive(self.now, self.interface, [Incoming(frame)])
 
@@ -415,7 +421,7 @@ class Player:
                 self.now, REMOTE, LOCAL_PORT, local_port=opened.port, settings=settings
             )
             opened.flow = self.flow = flow
-            self._settle()
+            self.settle()
             if call.errno == "EINPROGRESS":
                 raise OSError(errno.EINPROGRESS, "in progress")
         flow = opened.flow
