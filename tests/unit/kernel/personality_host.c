@@ -92,6 +92,17 @@ int irq_register(unsigned gsi, bool level, void (*handler)(void *), void *contex
 	return (void)gsi, (void)level, (void)handler, (void)context, -ENODEV;
 }
 void irq_mask(unsigned gsi, bool masked) { (void)gsi, (void)masked; }
+int irq_message_allocate(void (*handler)(void *), void *context, struct irq_message *message)
+{
+	(void)handler, (void)context, (void)message;
+	return -EBUSY;
+}
+void irq_message_free(const struct irq_message *message) { (void)message; }
+bool device_is_kernels(uint64_t page)
+{
+	(void)page;
+	return false;
+}
 int64_t memory_map(uint64_t address, uint64_t length, int protection, int flags, struct mappable *object, uint64_t offset)
 {
 	(void)address, (void)length, (void)protection, (void)flags, (void)object, (void)offset;
@@ -302,6 +313,7 @@ size_t console_read(char *to, size_t size)
 }
 bool console_input_pending(void) { return host_input_length; }
 void random_bytes(void *to, size_t length) { memset(to, 0x42, length); }
+void random_mix(const void *from, size_t length) { (void)from, (void)length; }
 
 EXPORT int host_signal; /* the last signal sent to the thread */
 #define STUB(name, format) \
