@@ -12,6 +12,7 @@ from sarab.wire.tcp import Segment
 
 if TYPE_CHECKING:
     from sarab.net.interface import Interface
+    from sarab.net.neighbours import Neighbours
     from sarab.net.stack import Stack
 
 DATAGRAMS_MAX = 512
@@ -39,22 +40,23 @@ class Path(NamedTuple):
     generation: int
     """The neighbours' generation when it was found."""
     head: bytes
-    """From the Ethernet header up to IPv4's total length."""
+    """From the Ethernet header up to IPv4's total length, or IPv6's payload length."""
     middle: bytes
-    """From behind that up to the header checksum."""
+    """From behind that up to the header checksum, or IPv6's addresses."""
     tail: bytes
     """The addresses."""
     ip_sum: int
-    """Of the IPv4 header without length and checksum."""
+    """Of the IPv4 header without length and checksum; 0 in IPv6."""
     pseudo_sum: int
     """Of the pseudo-header without length."""
+    neighbours: Neighbours | None = None
+    """Those of the hop's family; None: it stays here."""
 
     def is_current(self, now: int) -> bool:
         """Say whether the neighbour is who it was; it is asked again now and then."""
-        interface = self.interface
-        if interface is None:
+        neighbours = self.neighbours
+        if neighbours is None:
             return True
-        neighbours = interface.neighbours
         return neighbours.generation == self.generation and neighbours.lookup(now, self.hop) == self.mac is not None
 
 

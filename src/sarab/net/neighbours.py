@@ -1,4 +1,4 @@
-"""Who on the link has which address: the ARP cache (RFC 826, with RFC 4861's states and timers).
+"""Who on the link has which address: the caches of ARP and of IPv6 (RFC 826, with RFC 4861's states and timers).
 
 An address is learnt from an answer to our question, or from a question to us, which we are about to answer. What nobody
 asked for (a gratuitous announcement) never changes an entry that works: it has the entry asked for again, so that a
@@ -105,6 +105,26 @@ class Neighbours:
         entry.probes = entry.next_probe = 0
         waiting, entry.pending = entry.pending, []
         return [frame._replace(header=mac + frame.header[6:]) for frame in waiting]
+
+    def heard(self, now: int, address: bytes, mac: bytes) -> list[Outgoing]:
+        """A neighbour asked us (NS, RS, RA) and named its Ethernet address: as confirmed(), but where we know another
+        one it is only the reason to ask, for that it speaks proves nothing."""
+        entry = self._entries.get(address)
+        if entry is not None and entry.mac is not None and entry.mac != mac:
+            self.announced(now, address, mac)
+            return []
+        return self.confirmed(now, address, mac, asked=True)
+
+    def announced(self, now: int, address: bytes, mac: bytes) -> None:
+        """Somebody says unasked that the neighbour has this Ethernet address: ask, if we know another one."""
+        entry = self._entries.get(address)
+        if entry is not None and entry.mac is not None and entry.mac != mac and not entry.next_probe:
+            self._ask(now, entry, everybody=True)
+
+    def known(self, address: bytes) -> bytes | None:
+        """Return the neighbour's Ethernet address if it is known, not as one who uses it."""
+        entry = self._entries.get(address)
+        return entry.mac if entry is not None else None
 
     def alive(self, now: int, address: bytes) -> None:
         """The neighbour has acknowledged something lately: that confirms it, too (RFC 4861 section 7.3.1)."""

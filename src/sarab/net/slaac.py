@@ -121,6 +121,27 @@ class Autoconfiguration:
         """Return the addresses that are being tried: their solicited-node groups are to be joined."""
         return [own.address for own in self._own if own.tentative]
 
+    def deprecated(self, now: int) -> list[bytes]:
+        """Return the addresses that new connections had better not use."""
+        return [own.address for own in self._own if not own.tentative and own.preferred_until <= now]
+
+    def manual(self, now: int, addresses: list[tuple[bytes, int]]) -> None:
+        """Try these (address, prefix length), which somebody set, as our own, and no others that were set before."""
+        wanted = dict(addresses)
+        kept = [own for own in self._own if own.prefix or own.address in wanted]
+        self.generation += len(kept) != len(self._own)
+        self._own = kept
+        known = {own.address for own in kept}
+        for address, length in wanted.items():
+            if address not in known:
+                own = _Own(address, b"", IDGEN_RETRIES, now)  # taken, it is not replaced by another
+                own.length = length
+                self._own.append(own)
+
+    def on_link_prefixes(self, now: int) -> list[tuple[bytes, int]]:
+        """Return (prefix, length) of what is reached without a router, fe80::/10 not said."""
+        return [prefix for prefix, until in self._on_link.items() if until > now]
+
     def routers(self, now: int) -> list[bytes]:
         """Return the default routers."""
         return [router for router, until in self._routers.items() if until > now]

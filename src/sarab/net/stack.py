@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from struct import Struct
 
 from sarab.device.network import Incoming, Offload, Outgoing
-from sarab.net import tcp
+from sarab.net import ipv6, tcp
 from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable, PortsExhausted
 from sarab.net.interface import Changes, Configuration, Interface
@@ -25,7 +25,7 @@ from sarab.net.reassembly import Reassembly
 from sarab.proto.tcp.values import Event, Settings
 from sarab.wire import arp, ethernet, icmpv4, ipv4, udp
 from sarab.wire import tcp as wire_tcp
-from sarab.wire.address import ANY4, BROADCAST4, LOOPBACK4, is_loopback, is_multicast, multicast_mac
+from sarab.wire.address import ANY4, BROADCAST4, LOOPBACK4, LOOPBACK6, is_loopback, is_multicast, multicast_mac
 from sarab.wire.checksum import checksum, partial, pseudo_header, verified
 from sarab.wire.errors import Malformed
 from sarab.wire.tcp import Segment
@@ -60,6 +60,7 @@ class Stack:
         self.tcp = tcp.Tcp(self, random(32))
         self.udp: dict[int, list[Datagrams]] = {}
         self._reassembly = Reassembly()
+        self.ipv6 = ipv6.Ipv6(self)
         self.names = Names(self)
         self._ready: dict[Endpoint, int] = {}
         self._loopback: list[bytes | Arrived] = []
@@ -70,7 +71,7 @@ class Stack:
             (
                 "frames_in", "malformed", "not_for_us", "no_protocol", "bad_checksum", "fragments_in", "reassembled",
                 "datagrams_in", "datagrams_out", "no_port", "datagrams_dropped", "echoes", "complaints_suppressed",
-                "no_route", "loopback_dropped", "icmp_errors_in", "arp_in", "address_conflicts",
+                "no_route", "loopback_dropped", "icmp_errors_in", "arp_in", "ndp_in", "address_conflicts",
             ),
             0,
         )  # fmt: skip
@@ -92,14 +93,16 @@ class Stack:
             self.names.servers += tuple(server for server in configuration.dns if server not in self.names.servers)
         return interface
 
-    def _route(self, destination: bytes) -> tuple[Interface, bytes]:
+    def route(self, destination: bytes) -> tuple[Interface, bytes]:
         """Return through which card, and to whom on its link. Raises NetworkUnreachable."""
         for interface in self.interfaces:
             hop = interface.next_hop(destination)
             if hop is not None:
                 return interface, hop
-        if self.interfaces and (destination == BROADCAST4 or is_multicast(destination)):
-            return self.interfaces[0], destination
+        if destination == BROADCAST4 or is_multicast(destination):
+            for interface in self.interfaces:
+                if len(destination) == 4 or interface.addresses6:
+                    return interface, destination
         self.counters["no_route"] += 1
         raise NetworkUnreachable("no interface leads to this address")
 
@@ -110,10 +113,10 @@ class Stack:
     def source_for(self, destination: bytes) -> bytes:
         """Return the address of ours that `destination` will see. Raises NetworkUnreachable."""
         if is_loopback(destination):
-            return LOOPBACK4
+            return LOOPBACK4 if len(destination) == 4 else LOOPBACK6
         if self.is_local(destination):
             return destination
-        interface, _ = self._route(destination)
+        interface, _ = self.route(destination)
         source = interface.source_for(destination)
         if source is None:
             raise NetworkUnreachable("the interface towards this address has no address itself")
@@ -125,7 +128,8 @@ class Stack:
             return LOOPBACK_MTU
         known = self._path_mtus.get(destination)
         try:
-            mtu = self._route(destination)[0].mtu
+            interface = self.route(destination)[0]
+            mtu = interface.mtu if len(destination) == 4 else interface.mtu6
         except NetworkUnreachable:
             return MTU_MIN
         if known is not None and known[1] > now:
@@ -135,16 +139,34 @@ class Stack:
     def settings_for(self, local: bytes, remote: bytes) -> Settings:
         """Return the settings of a connection between two addresses."""
         if self.is_local(remote):
-            return self.tcp.settings._replace(mss=LOOPBACK_MTU - 40, gso=False)
-        interface, _ = self._route(remote)
+            return self.tcp.settings._replace(mss=LOOPBACK_MTU - (40 if len(remote) == 4 else 60), gso=False)
+        interface, _ = self.route(remote)
+        if len(remote) == 16:
+            gso = bool(interface.offloads & Offload.TSO6)
+            return self.tcp.settings._replace(mss=interface.mtu6 - 60, gso=gso)
         return self.tcp.settings._replace(mss=interface.mtu - 40, gso=bool(interface.offloads & Offload.TSO4))
 
     # ---- users ---------------------------------------------------------------------------------------------------
 
-    def tcp_listen(self, now: int, address: bytes, port: int, *, backlog: int = 128) -> Listener:
-        """Return a listener on a port, 0 for any free one; `address` b"" or zeros: every one. Raises NetworkError."""
+    def tcp_listen(
+        self,
+        now: int,
+        address: bytes,
+        port: int,
+        *,
+        backlog: int = 128,
+        reuse_address: bool = True,
+        v6only: bool = False,
+    ) -> Listener:
+        """Return a listener on a port, 0 for any free one. Raises NetworkError.
+
+        `address` b"": every one of both families, as `::` without `v6only`; zeros: every one of their family.
+        `reuse_address` changes nothing: a connection in TIME-WAIT never keeps a listener off.
+        """
         self._check_local(address)
-        return self.tcp.listen((b"" if not any(address) else address, port), backlog)
+        if len(address) == 16 and not any(address) and not v6only:
+            address = b""
+        return self.tcp.listen((address, port), backlog)
 
     def tcp_connect(
         self,
@@ -158,7 +180,7 @@ class Stack:
     ) -> Flow:
         """Return a flow that is being established; ESTABLISHED, or CLOSED with why, follows. Raises NetworkError."""
         if not any(address):
-            address = LOOPBACK4
+            address = LOOPBACK6 if len(address) == 16 else LOOPBACK4
         if not any(local):
             local = self.source_for(address)
         self._check_local(local)
@@ -168,14 +190,16 @@ class Stack:
         return self.tcp.connect(now, (local, local_port), (address, port), base)
 
     def udp_open(self, now: int, address: bytes, port: int, *, reuse_address: bool = False) -> Datagrams:
-        """Return a port for datagrams, 0 for any free one. Raises NetworkError."""
+        """Return a port for datagrams, 0 for any free one. Raises NetworkError.
+
+        `address` b"": every one of both families; zeros: every one of their family.
+        """
         self._check_local(address)
-        address = b"" if not any(address) else address
         if port == 0:
             port = self._free_udp_port()
         elif not reuse_address:
             for other in self.udp.get(port, ()):
-                if not address or not other.local[0] or other.local[0] == address:
+                if tcp.overlap(address, other.local[0]):
                     raise AddressInUse(f"UDP port {port} is in use")
         endpoint = Datagrams(self, (address, port))
         self.udp.setdefault(port, []).append(endpoint)
@@ -263,9 +287,12 @@ class Stack:
             for packet in packets:
                 if isinstance(packet, Arrived):
                     self.tcp.arrived(now, packet)
-                else:
+                elif packet[0] >> 4 == 4:
                     self._ipv4(now, None, packet, True, 0)
+                else:
+                    self.ipv6.receive(now, None, packet, True, 0)
         self._reassembly.poll(now)
+        self.ipv6.reassembly.poll(now)
         out = []
         for interface in self.interfaces:
             for question in interface.neighbours.poll(now):
@@ -273,6 +300,11 @@ class Stack:
             if interface.neighbours.failed:
                 self.tcp.neighbours_failed(now, interface.neighbours.failed)
                 interface.neighbours.failed.clear()
+            if interface.ipv6:
+                self.ipv6.discovery.poll(now, interface)
+                if interface.neighbours6.failed:
+                    self.tcp.neighbours_failed(now, interface.neighbours6.failed)
+                    interface.neighbours6.failed.clear()
             if interface.outgoing:
                 out.append((interface, interface.outgoing))
                 interface.outgoing = []
@@ -283,7 +315,11 @@ class Stack:
         if self._loopback:
             return 0
         times = [self.tcp.deadline(), self._reassembly.deadline(), self.names.deadline()]
-        times += [interface.neighbours.deadline() for interface in self.interfaces]
+        times.append(self.ipv6.reassembly.deadline())
+        for interface in self.interfaces:
+            times.append(interface.neighbours.deadline())
+            if interface.ipv6:
+                times.append(self.ipv6.discovery.deadline(interface))
         return min((time for time in times if time is not None), default=None)
 
     # ---- frames that come ----------------------------------------------------------------------------------------
@@ -304,6 +340,8 @@ class Stack:
                         self._ipv4(now, interface, memoryview(data)[14:], was_verified, gso_size)
                     else:
                         counters["not_for_us"] += 1
+                elif kind == b"\x86\xdd":
+                    self.ipv6.frame(now, interface, data, was_verified, gso_size)
                 elif kind == b"\x08\x06":
                     self._arp(now, interface, arp.parse(memoryview(data)[14:]))
                 else:
@@ -401,25 +439,33 @@ class Stack:
         ):
             self.counters["bad_checksum"] += 1
             return
+        many = interface is not None and not interface.has(destination)
+        data = bytes(body[udp.HEADER_SIZE :])
+        if not self.deliver_datagram(destination, datagram.dst_port, source, datagram.src_port, data, many):
+            self._complain(now, interface, header, payload, icmpv4.UNREACHABLE, icmpv4.PORT)
+
+    def deliver_datagram(
+        self, destination: bytes, dst_port: int, source: bytes, src_port: int, data: bytes, many: bool
+    ) -> bool:
+        """Give a datagram to whose port it is, `many`: to all of them. False: nobody has it."""
         self.counters["datagrams_in"] += 1
-        to_many = interface is not None and not interface.has(destination)
         found = False
-        for endpoint in list(self.udp.get(datagram.dst_port, ())):
+        for endpoint in list(self.udp.get(dst_port, ())):
             local = endpoint.local[0]
-            if local and local != destination and not to_many:
+            if local and local != destination and (len(local) != len(destination) or (any(local) and not many)):
                 continue
-            if endpoint.remote is not None and endpoint.remote != (source, datagram.src_port):
+            if endpoint.remote is not None and endpoint.remote != (source, src_port):
                 continue
             found = True
-            if endpoint.deliver(bytes(body[udp.HEADER_SIZE :]), source, datagram.src_port):
+            if endpoint.deliver(data, source, src_port):
                 self.ready(endpoint, Event.READABLE)
             else:
                 self.counters["datagrams_dropped"] += 1
-            if not to_many:
+            if not many:
                 break
         if not found:
             self.counters["no_port"] += 1
-            self._complain(now, interface, header, payload, icmpv4.UNREACHABLE, icmpv4.PORT)
+        return found
 
     # ---- ICMP ----------------------------------------------------------------------------------------------------
 
@@ -486,16 +532,17 @@ class Stack:
             hard = message.type == icmpv4.UNREACHABLE and message.code in icmpv4.HARD
             local, remote = (source, src_port), (destination, dst_port)
             if self.tcp.unreachable(now, local, remote, seq, hard, mtu - 40 if mtu else 0) and needs_less:
-                self._remember_mtu(now, destination, mtu)
+                self.remember_mtu(now, destination, mtu)
         elif protocol == ipv4.UDP:
             for endpoint in self.udp.get(src_port, ()):
                 if needs_less:
-                    self._remember_mtu(now, destination, mtu)
+                    self.remember_mtu(now, destination, mtu)
                 elif endpoint.remote == (destination, dst_port) and message.type == icmpv4.UNREACHABLE:
                     endpoint.error = Event.REFUSED if message.code == icmpv4.PORT else Event.UNREACHABLE
                     self.ready(endpoint, endpoint.error)
 
-    def _remember_mtu(self, now: int, destination: bytes, mtu: int) -> None:
+    def remember_mtu(self, now: int, destination: bytes, mtu: int) -> None:
+        """The path to `destination` carries no more, for a time."""
         if len(self._path_mtus) >= PMTU_ENTRIES_MAX:
             self._path_mtus.pop(next(iter(self._path_mtus)))
         self._path_mtus[destination] = (mtu, now + PMTU_LIFETIME)
@@ -526,26 +573,33 @@ class Stack:
 
     # ---- packets that go -----------------------------------------------------------------------------------------
 
-    def _link(self, now: int, interface: Interface, hop: bytes) -> bytes | None:
-        """Return the Ethernet header towards a neighbour; None: it must be asked for first."""
+    def mac_of(self, now: int, interface: Interface, hop: bytes) -> bytes | None:
+        """Return the Ethernet address of who is on the link; None: it must be asked for first."""
         if is_multicast(hop):
-            mac: bytes | None = multicast_mac(hop)
-        elif interface.is_broadcast(hop):
-            mac = ethernet.BROADCAST
-        else:
-            mac = interface.neighbours.lookup(now, hop)
+            return multicast_mac(hop)
+        if len(hop) == 16:
+            return interface.neighbours6.lookup(now, hop)
+        if interface.is_broadcast(hop):
+            return ethernet.BROADCAST
+        return interface.neighbours.lookup(now, hop)
+
+    def _link(self, now: int, interface: Interface, hop: bytes) -> bytes | None:
+        mac = self.mac_of(now, interface, hop)
         return None if mac is None else mac + interface.mac + b"\x08\x00"
 
     def _send(
-        self, now: int, source: bytes, destination: bytes, protocol: int, payload: bytes, *, may_fragment: bool = True
+        self, now: int, source: bytes, destination: bytes, protocol: int, payload: bytes
     ) -> None:
         """Send a packet, in fragments where it is too long. Raises NetworkUnreachable only for what a user sends."""
+        if len(destination) == 16:
+            self.ipv6.send(now, source, destination, protocol, payload)
+            return
         if self.is_local(destination):
             header = ipv4.Header(source, destination, protocol, ipv4.HEADER_SIZE + len(payload))
-            self._loop(ipv4.emit(header) + payload)
+            self.loop(ipv4.emit(header) + payload)
             return
         try:
-            interface, hop = self._route(destination)
+            interface, hop = self.route(destination)
         except NetworkUnreachable:
             if protocol == ipv4.UDP:
                 raise
@@ -573,7 +627,8 @@ class Stack:
             else:
                 interface.queue(Outgoing(link + ipv4.emit(header), piece))
 
-    def _loop(self, packet: bytes) -> None:
+    def loop(self, packet: bytes) -> None:
+        """Deliver a packet to ourselves at the next round."""
         if len(self._loopback) >= LOOPBACK_QUEUE_MAX:
             self.counters["loopback_dropped"] += 1
             return
@@ -583,7 +638,11 @@ class Stack:
         self, now: int, endpoint: Datagrams, data: bytes | bytearray | memoryview, address: bytes, port: int
     ) -> None:
         """For Datagrams.send_to()."""
-        source = endpoint.local[0] or self.source_for(address)
+        source = endpoint.local[0]
+        if not any(source):
+            if source and len(source) != len(address):
+                raise NetworkUnreachable("a port of one family does not send to the other")
+            source = self.source_for(address)
         length = udp.HEADER_SIZE + len(data)
         bare = udp.emit(udp.Header(endpoint.local[1], port, length))
         whole = checksum(bare, pseudo_header(source, address, ipv4.UDP, length) + partial(data))
@@ -613,9 +672,11 @@ class Stack:
                 else:
                     self.counters["loopback_dropped"] += 1
             return
-        for frame in tcp.frames(path, segments, interface.offloads, flow.machine.snd_mss):
+        make = tcp.frames if len(path.tail) == 8 else ipv6.frames
+        for frame in make(path, segments, interface.offloads, flow.machine.snd_mss):
             if path.mac is None:
-                interface.neighbours.enqueue(now, path.hop, frame)
+                neighbours = path.neighbours or interface.neighbours
+                neighbours.enqueue(now, path.hop, frame)
             else:
                 interface.queue(frame)
 
@@ -625,7 +686,9 @@ class Stack:
         changes = self._changes.count
         if self.is_local(destination):
             return Path(changes, None, destination, None, 0, b"", b"", b"", 0, 0)
-        interface, hop = self._route(destination)
+        if len(destination) == 16:
+            return self.ipv6.path(now, source, destination, changes)
+        interface, hop = self.route(destination)
         link = self._link(now, interface, hop)
         header = ipv4.emit(ipv4.Header(source, destination, ipv4.TCP, 0))
         head = (link or bytes(6) + interface.mac + b"\x08\x00") + header[:2]
@@ -641,4 +704,5 @@ class Stack:
             header[12:],
             ip_sum,
             pseudo_header(source, destination, ipv4.TCP, 0),
+            interface.neighbours,
         )

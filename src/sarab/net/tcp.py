@@ -66,7 +66,7 @@ class Tcp:
         if port == 0:
             port = self._free_port(address, b"", 0)
         for other in self.listeners.get(port, ()):
-            if not address or not other.local[0] or other.local[0] == address:
+            if overlap(address, other.local[0]):
                 raise AddressInUse(f"TCP port {port} has a listener already")
         listener = Listener(self._stack, (address, port), backlog)
         self.listeners.setdefault(port, []).append(listener)
@@ -349,9 +349,16 @@ class Tcp:
         return True
 
 
+def overlap(one: bytes, other: bytes) -> bool:
+    """Say whether two local addresses, b"" or zeros among them, have an address in common."""
+    if not one or not other or one == other:
+        return True
+    return len(one) == len(other) and (not any(one) or not any(other))
+
+
 def frames(path: Path, segments: Iterable[Segment], offloads: Offload, mss: int) -> list[Outgoing]:
     """Return the IPv4 frames for segments of one flow. Where the card completes checksums it is one pack() each."""
-    _, _, _, _, _, head, middle, tail, ip_sum, pseudo_sum = path
+    _, _, _, _, _, head, middle, tail, ip_sum, pseudo_sum, _ = path
     out = []
     offload = offloads != 0
     for segment in segments:
