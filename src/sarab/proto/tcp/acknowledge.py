@@ -28,8 +28,7 @@ class Acknowledger(Sender):
                     self._refuse_at = segment.ack
                     self._deadline = now
                 return False
-            if self._syn_tries == 1:
-                self.rtt.measured(now - self._syn_sent_at)
+            self._measure_handshake(now, segment.options.timestamps)
             self.snd_una = self._iss + 1
             self.snd_wnd = window
             self.snd_max_wnd = max(self.snd_max_wnd, window)
@@ -81,11 +80,8 @@ class Acknowledger(Sender):
         measured = flight.acknowledged(now, ack)
         if measured:
             rtt.measured(measured)
-        elif self._use_ts and timestamps is not None and timestamps[1]:
-            # Everything was sent twice: only the echo tells which one arrived (RFC 7323 section 4).
-            echoed = (self._timestamp(now) - timestamps[1]) & MASK
-            if echoed * MILLISECOND < self._settings.rto_max:
-                rtt.measured((echoed or 1) * MILLISECOND)
+        else:
+            self._measure_by_echo(now, timestamps)
         rtt.backoff = 0
         self.snd_una = ack
         self._buffer.acknowledged(ack)
@@ -121,6 +117,21 @@ class Acknowledger(Sender):
         if self._fin_seq >= 0 and ack > self._fin_seq:
             self._fin_acknowledged(now)
 
+    def _measure_by_echo(self, now: int, timestamps: tuple[int, int] | None) -> None:
+        """Everything was sent twice: only the echo tells which one arrived (RFC 7323 section 4)."""
+        if self._use_ts and timestamps is not None and timestamps[1]:
+            echoed = (self._timestamp(now) - timestamps[1]) & MASK
+            if echoed * MILLISECOND < self._settings.rto_max:
+                self.rtt.measured((echoed or 1) * MILLISECOND)
+
+    def _measure_handshake(self, now: int, timestamps: tuple[int, int] | None) -> None:
+        """Our SYN, or SYN-ACK, is acknowledged."""
+        if self._syn_tries == 1:
+            self.rtt.measured(now - self._syn_sent_at)
+        elif self._syn_tries:
+            self._measure_by_echo(now, timestamps)
+            self.rtt.syn_was_lost()
+
     def _fin_acknowledged(self, now: int) -> None:
         if self.state is FIN_WAIT_1:
             self._enter(now, FIN_WAIT_2)
@@ -150,7 +161,7 @@ class Acknowledger(Sender):
             return  # RFC 6582 section 4
         if self.recovering:
             # It may not be inflated by more than there is: acknowledgements can be made up (RFC 5681 section 6).
-            if self._inflation < self.snd_nxt - self.snd_una:
+            if self._inflation < self._recover - self.snd_una:
                 self._inflation += self.snd_mss
         elif self.dup_acks == DUP_THRESH:
             self._enter_recovery(now)

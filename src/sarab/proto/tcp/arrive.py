@@ -72,7 +72,7 @@ class Arrivals(Timers):
             if rcv_nxt == self._last_ack_sent:
                 self._ts_recent, self._ts_recent_at = stamps[0], now
         self._last_heard = now
-        self._keepalive_sent = 0
+        self._unanswered = 0
         self._deadline = now
         self.snd_wl1, self.snd_wl2 = rcv_nxt, self.snd_una + acked
         if acked:
@@ -148,8 +148,7 @@ class Arrivals(Timers):
             self._syn_tries, self._retransmit_at = 0, 0
             return
         self.snd_una = self._iss + 1
-        if self._syn_tries == 1:
-            self.rtt.measured(now - self._syn_sent_at)
+        self._measure_handshake(now, segment.options.timestamps)
         self._establish(now)
         self._ack_now = True
         if segment.payload or flags & FIN:
@@ -204,7 +203,7 @@ class Arrivals(Timers):
         if self._use_ts and timestamps is not None and seq <= last_ack_sent:
             self._ts_recent, self._ts_recent_at = timestamps[0], now
         self._last_heard = now
-        self._keepalive_sent = 0
+        self._unanswered = 0
         if self._ecn:
             if flags & CWR:
                 self._ece_to_send = False
@@ -243,9 +242,11 @@ class Arrivals(Timers):
             self._challenge(now)
             return
         self._last_heard = now
-        self._keepalive_sent = 0
-        if not self._acknowledge(now, segment, seq, size, flags):
-            return
+        self._unanswered = 0
+        # What is old says nothing of the window, but it may acknowledge.
+        if probe or unwrap(segment.ack, self.snd_una) > self.snd_una:
+            if not self._acknowledge(now, segment, seq, size, flags):
+                return
         if old and (size or flags & FIN):
             # A retransmission: the peer has not heard our ACK, or too late.
             if size:

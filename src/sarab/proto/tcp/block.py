@@ -60,7 +60,6 @@ class Block:
         "_inflation",
         "_irs",
         "_iss",
-        "_keepalive_sent",
         "_last_ack_sent",
         "_last_heard",
         "_last_sent",
@@ -90,6 +89,7 @@ class Block:
         "_ts_offset",
         "_ts_recent",
         "_ts_recent_at",
+        "_unanswered",
         "_use_sack",
         "_use_ts",
         "_want_writable",
@@ -178,7 +178,8 @@ class Block:
         """Where the last segment ended that was no full one (Nagle)."""
         self._ecn, self._ece_to_send, self._cwr_to_send, self._cwr_end = False, False, False, iss
         self._ect_from = iss
-        self._keepalive_sent = 0
+        self._unanswered = 0
+        """Keepalives and probes of a closed window since the peer was heard last."""
         self._challenge_second, self._challenge_count = 0, 0
         self._deadline: int | None = now
         self.segments_in = self.segments_out = self.bytes_in = self.bytes_out = 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sarab.proto.tcp.values import MILLISECOND
+from sarab.proto.tcp.values import MILLISECOND, SECOND
 
 GRANULARITY = MILLISECOND
+SYN_LOST_RTO = 3 * SECOND
 
 
 class RoundTrip:
@@ -35,6 +36,11 @@ class RoundTrip:
             self.srtt = (7 * self.srtt + rtt) // 8
         # Linux's floor is on the variance, so that a steady path keeps a margin.
         self._rto = min(max(self.srtt + max(4 * self.rttvar, GRANULARITY, self.rto_min), self.rto_min), self.rto_max)
+
+    def syn_was_lost(self) -> None:
+        """Begin with 3 s where nothing was measured (section 5.7): the path may be slower than the first guess."""
+        if not self.srtt:
+            self._rto = max(self._rto, SYN_LOST_RTO)
 
     @property
     def rto(self) -> int:

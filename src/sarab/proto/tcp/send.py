@@ -163,14 +163,17 @@ class Sender(Block):
             self._persist_at = now + self.rtt.rto
             self._stuck_since = now
             return
-        if self._closed_by_user and self._persist_backoff > settings.retries:
+        if now < self._persist_at:
+            return
+        if self._unanswered > settings.retries or (self._closed_by_user and self._persist_backoff > settings.retries):
             self._rst_queued = True
             self._end(now, Event.TIMEOUT)
-        elif now >= self._persist_at:
-            self._persist_backoff += 1
-            self.counters["window_probes"] += 1
-            self._persist_at = now + min(self.rtt.rto << min(self._persist_backoff, 16), settings.rto_max)
-            out.append(self._segment(now, self.snd_una - 1, ACK))
+            return
+        self._persist_backoff += 1
+        self._unanswered += 1
+        self.counters["window_probes"] += 1
+        self._persist_at = now + min(self.rtt.rto << min(self._persist_backoff, 16), settings.rto_max)
+        out.append(self._segment(now, self.snd_una - 1, ACK))
 
     # ---- data again ----------------------------------------------------------------------------------------------
 

@@ -41,10 +41,10 @@ class Timers(Acknowledger):
         if state is FIN_WAIT_2 and self._closed_by_user and now >= self._state_at + settings.fin_wait_2:
             self._end(now, Event.NONE)
         elif settings.keepalive_idle and now >= self._keepalive_due():
-            if self._keepalive_sent >= settings.keepalive_count:
+            if self._unanswered >= settings.keepalive_count:
                 self._give_up(now)
                 return
-            self._keepalive_sent += 1
+            self._unanswered += 1
             self.counters["keepalives"] += 1
             self._probe = True
 
@@ -104,7 +104,7 @@ class Timers(Acknowledger):
             return 1 << 62
         settings = self._settings
         silent_since = max(self._last_heard, self._state_at)
-        return silent_since + settings.keepalive_idle + self._keepalive_sent * settings.keepalive_interval
+        return silent_since + settings.keepalive_idle + self._unanswered * settings.keepalive_interval
 
     def _next_deadline(self, now: int) -> int | None:
         state = self.state

@@ -90,8 +90,8 @@ class Settings(NamedTuple):
     rto_max: int = 60 * SECOND
     delayed_ack: int = 40 * MILLISECOND
     """RFC 9293 section 3.8.6.3: below 500 ms. Linux's TCP_DELACK_MIN."""
-    syn_retries: int = 6
-    """About two minutes (RFC 9293 section 3.8.3: three minutes at least for a SYN; Linux: 6)."""
+    syn_retries: int = 7
+    """Three minutes, as RFC 9293 section 3.8.3 wants for a SYN (R2)."""
     retries: int = 12
     """Retransmissions of one segment before the connection is given up: R2 of RFC 9293 section 3.8.3, over 100 s."""
     user_timeout: int = 0
