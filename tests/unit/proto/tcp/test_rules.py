@@ -88,7 +88,7 @@ def test_options_need_no_alignment() -> None:
     assert next(iter(player.stack.tcp.flows.values())).machine.snd_mss == 512
 
 
-@pytest.mark.parametrize("options", [b"\x02\x00\x02\x00", b"\x08\x01\x00\x00", b"\x01\x01\x01\x02", b"\x03\xff\x00\x00"])
+@pytest.mark.parametrize("options", [b"\2\0\2\0", b"\x08\1\0\0", b"\1\1\1\2", b"\3\xff\0\0"])
 def test_an_option_of_illegal_length_drops_the_segment_and_harms_nobody(options: bytes) -> None:
     player = played(OPEN)
     player.receive_packet(ipv4.TCP, with_checksum(data(player, b"hello", options)))
@@ -110,7 +110,7 @@ def test_what_follows_the_last_option_is_zeros() -> None:
         assert not any(emitted[at:])
 
 
-@pytest.mark.parametrize("source", [bytes(4), bytes((255, 255, 255, 255)), bytes((224, 0, 0, 1)), bytes((127, 0, 0, 1))])
+@pytest.mark.parametrize("source", [bytes(4), bytes((255,) * 4), bytes((224, 0, 0, 1)), bytes((127, 0, 0, 1))])
 def test_a_syn_from_an_impossible_address_is_ignored(source: bytes) -> None:
     player = played(LISTEN)
     player.receive_packet(ipv4.TCP, with_checksum(header(0, 0, SYN), source, LOCAL), source=source)
