@@ -20,12 +20,12 @@ from sarab.net import ipv6, tcp
 from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable, PortsExhausted
 from sarab.net.interface import Changes, Configuration, Interface
+from sarab.net.ipv4 import Ipv4
 from sarab.net.names import Lookup, Names
-from sarab.net.reassembly import Reassembly
 from sarab.proto.tcp.values import Event, Settings
-from sarab.wire import arp, ethernet, icmpv4, ipv4, udp
+from sarab.wire import ethernet, ipv4, udp
 from sarab.wire import tcp as wire_tcp
-from sarab.wire.address import ANY4, BROADCAST4, LOOPBACK4, LOOPBACK6, is_loopback, is_multicast, multicast_mac
+from sarab.wire.address import BROADCAST4, LOOPBACK4, LOOPBACK6, is_loopback, is_multicast, multicast_mac
 from sarab.wire.checksum import checksum, partial, pseudo_header, verified
 from sarab.wire.errors import Malformed
 from sarab.wire.tcp import Segment
@@ -37,8 +37,6 @@ LOOPBACK_MTU = 65535
 LOOPBACK_QUEUE_MAX = 4096
 LOOPBACK_ROUNDS_MAX = 64
 """How often poll() goes round for what loops back, before it lets others in."""
-QUOTED_MAX = 28 + 520
-"""Bytes of a packet quoted in an error (RFC 1812 section 4.3.2.3: as much as makes 576)."""
 MTU_MIN = 68
 PMTU_ENTRIES_MAX = 1024
 PMTU_LIFETIME = 600 * SECOND
@@ -59,12 +57,11 @@ class Stack:
         self._changes = Changes()
         self.tcp = tcp.Tcp(self, random(32))
         self.udp: dict[int, list[Datagrams]] = {}
-        self._reassembly = Reassembly()
+        self.ipv4 = Ipv4(self)
         self.ipv6 = ipv6.Ipv6(self)
         self.names = Names(self)
         self._ready: dict[Endpoint, int] = {}
         self._loopback: list[bytes | Arrived] = []
-        self._identification = int.from_bytes(random(2), "big")
         self._path_mtus: dict[bytes, tuple[int, int]] = {}
         self._complaint_second = self._complaints = 0
         self.counters = dict.fromkeys(
@@ -265,9 +262,9 @@ class Stack:
         found.update({f"tcp_{name}": value for name, value in self.tcp.counters.items()})
         found["tcp_flows"] = len(self.tcp.flows)
         found.update(names_asked=self.names.asked, names_cached=self.names.cached, names_failed=self.names.failed)
-        found["reassembly_timed_out"] = self._reassembly.timed_out
-        found["reassembly_overlapping"] = self._reassembly.overlapping
-        found["reassembly_dropped"] = self._reassembly.dropped
+        found["reassembly_timed_out"] = self.ipv4.reassembly.timed_out
+        found["reassembly_overlapping"] = self.ipv4.reassembly.overlapping
+        found["reassembly_dropped"] = self.ipv4.reassembly.dropped
         for interface in self.interfaces:
             for name in ("packets_in", "packets_out", "bytes_in", "bytes_out", "dropped"):
                 found[f"{interface.name}_{name}"] = getattr(interface, name)
@@ -288,15 +285,15 @@ class Stack:
                 if isinstance(packet, Arrived):
                     self.tcp.arrived(now, packet)
                 elif packet[0] >> 4 == 4:
-                    self._ipv4(now, None, packet, True, 0)
+                    self.ipv4.receive(now, None, packet, True, 0)
                 else:
                     self.ipv6.receive(now, None, packet, True, 0)
-        self._reassembly.poll(now)
+        self.ipv4.reassembly.poll(now)
         self.ipv6.reassembly.poll(now)
         out = []
         for interface in self.interfaces:
             for question in interface.neighbours.poll(now):
-                self._ask(interface, question.address, question.mac)
+                self.ipv4.ask(interface, question.address, question.mac)
             if interface.neighbours.failed:
                 self.tcp.neighbours_failed(now, interface.neighbours.failed)
                 interface.neighbours.failed.clear()
@@ -314,7 +311,7 @@ class Stack:
         """Return when poll() must be called; 0: at once."""
         if self._loopback:
             return 0
-        times = [self.tcp.deadline(), self._reassembly.deadline(), self.names.deadline()]
+        times = [self.tcp.deadline(), self.ipv4.reassembly.deadline(), self.names.deadline()]
         times.append(self.ipv6.reassembly.deadline())
         for interface in self.interfaces:
             times.append(interface.neighbours.deadline())
@@ -337,13 +334,13 @@ class Stack:
                     if self._tcp_of_flow(now, interface, data, was_verified, gso_size):
                         continue
                     if data[0] & 1 or data[:6] == interface.mac:
-                        self._ipv4(now, interface, memoryview(data)[14:], was_verified, gso_size)
+                        self.ipv4.receive(now, interface, memoryview(data)[14:], was_verified, gso_size)
                     else:
                         counters["not_for_us"] += 1
                 elif kind == b"\x86\xdd":
                     self.ipv6.frame(now, interface, data, was_verified, gso_size)
                 elif kind == b"\x08\x06":
-                    self._arp(now, interface, arp.parse(memoryview(data)[14:]))
+                    self.ipv4.arp(now, interface, data)
                 else:
                     counters["no_protocol"] += 1
             except Malformed:
@@ -369,81 +366,6 @@ class Stack:
         self.tcp.for_flow(now, flow, wire_tcp.parse(view), tos & 3 == ipv4.CE, gso_size)
         return True
 
-    def _ipv4(
-        self, now: int, interface: Interface | None, packet: bytes | memoryview, was_verified: bool, gso_size: int
-    ) -> None:
-        header = ipv4.parse(packet)
-        destination = header.destination
-        if interface is not None:
-            if not interface.hears(destination) or is_loopback(header.source) or is_loopback(destination):
-                self.counters["not_for_us"] += 1
-                return
-            if is_multicast(header.source) or interface.has(header.source) or interface.is_broadcast(header.source):
-                self.counters["not_for_us"] += 1
-                return
-        payload = packet[header.size : header.total_length]
-        if header.fragment_offset or header.flags & ipv4.MORE_FRAGMENTS:
-            self.counters["fragments_in"] += 1
-            key = (header.source, destination, header.protocol, header.identification)
-            more = bool(header.flags & ipv4.MORE_FRAGMENTS)
-            whole = self._reassembly.add(now, key, header.fragment_offset, more, bytes(payload))
-            if whole is None:
-                return
-            self.counters["reassembled"] += 1
-            payload, was_verified, gso_size = whole, False, 0
-        protocol = header.protocol
-        if protocol == ipv4.TCP:
-            self._tcp(now, interface, header, payload, was_verified, gso_size)
-        elif protocol == ipv4.UDP:
-            self._udp(now, interface, header, payload, was_verified)
-        elif protocol == ipv4.ICMP:
-            self._icmp(now, interface, header, payload)
-        else:
-            self.counters["no_protocol"] += 1
-            self._complain(now, interface, header, payload, icmpv4.UNREACHABLE, icmpv4.PROTOCOL)
-
-    def _tcp(
-        self,
-        now: int,
-        interface: Interface | None,
-        header: ipv4.Header,
-        payload: bytes | memoryview,
-        was_verified: bool,
-        gso_size: int,
-    ) -> None:
-        source, destination = header.source, header.destination
-        if not was_verified and not verified(payload, pseudo_header(source, destination, ipv4.TCP, len(payload))):
-            self.tcp.counters["bad_checksum"] += 1
-            return
-        if interface is not None and interface.is_broadcast(destination):
-            self.counters["not_for_us"] += 1
-            return
-        segment = wire_tcp.parse(payload)
-        self.tcp.arrived(now, Arrived(source, destination, segment, header.ecn == ipv4.CE, gso_size))
-
-    def _udp(
-        self,
-        now: int,
-        interface: Interface | None,
-        header: ipv4.Header,
-        payload: bytes | memoryview,
-        was_verified: bool,
-    ) -> None:
-        datagram = udp.parse(payload)
-        source, destination = header.source, header.destination
-        body = payload[: datagram.length]
-        if (
-            datagram.checksum
-            and not was_verified
-            and not verified(body, pseudo_header(source, destination, ipv4.UDP, datagram.length))
-        ):
-            self.counters["bad_checksum"] += 1
-            return
-        many = interface is not None and not interface.has(destination)
-        data = bytes(body[udp.HEADER_SIZE :])
-        if not self.deliver_datagram(destination, datagram.dst_port, source, datagram.src_port, data, many):
-            self._complain(now, interface, header, payload, icmpv4.UNREACHABLE, icmpv4.PORT)
-
     def deliver_datagram(
         self, destination: bytes, dst_port: int, source: bytes, src_port: int, data: bytes, many: bool
     ) -> bool:
@@ -467,7 +389,7 @@ class Stack:
             self.counters["no_port"] += 1
         return found
 
-    # ---- ICMP ----------------------------------------------------------------------------------------------------
+    # ---- errors --------------------------------------------------------------------------------------------------
 
     def may_complain(self, now: int) -> bool:
         """Say whether one more error or reset may leave in this second, and count it."""
@@ -480,96 +402,11 @@ class Stack:
         self._complaints += 1
         return True
 
-    def _complain(
-        self,
-        now: int,
-        interface: Interface | None,
-        header: ipv4.Header,
-        payload: bytes | memoryview,
-        kind: int,
-        code: int,
-    ) -> None:
-        """Send an error about a packet, unless RFC 1122 section 3.2.2 forbids it."""
-        if interface is not None and not interface.has(header.destination):
-            return
-        if not any(header.source) or not self.may_complain(now):
-            return
-        quoted = ipv4.emit(header) + bytes(payload[: QUOTED_MAX - header.size])
-        message = icmpv4.emit(icmpv4.Message(kind, code, 0, 0, quoted))
-        self._send(now, header.destination, header.source, ipv4.ICMP, message)
-
-    def _icmp(self, now: int, interface: Interface | None, header: ipv4.Header, payload: bytes | memoryview) -> None:
-        message = icmpv4.parse(payload)
-        if message.type == icmpv4.ECHO:
-            if interface is not None and not interface.has(header.destination):
-                return  # RFC 1122 section 3.2.2.6 lets us be silent to a broadcast
-            self.counters["echoes"] += 1
-            answer = message._replace(type=icmpv4.ECHO_REPLY, code=0)
-            self._send(now, header.destination, header.source, ipv4.ICMP, icmpv4.emit(answer))
-        elif message.type in icmpv4.ERRORS:
-            self.counters["icmp_errors_in"] += 1
-            self._icmp_error(now, message)
-
-    def _icmp_error(self, now: int, message: icmpv4.Message) -> None:
-        """Tell whom the quoted packet belongs to. The quotation is cut: its lengths are not those of the packet."""
-        quoted = bytes(message.body)
-        size = (quoted[0] & 15) * 4 if quoted else 0
-        if size < ipv4.HEADER_SIZE or len(quoted) < size + 8 or quoted[0] >> 4 != 4:
-            raise Malformed("an ICMP error that quotes too little")
-        protocol, source, destination = quoted[9], quoted[12:16], quoted[16:20]
-        if not self.is_local(source):
-            return
-        src_port = int.from_bytes(quoted[size : size + 2], "big")
-        dst_port = int.from_bytes(quoted[size + 2 : size + 4], "big")
-        needs_less = message.type == icmpv4.UNREACHABLE and message.code == icmpv4.FRAGMENTATION_NEEDED
-        mtu = 0
-        if needs_less:
-            mtu = max(message.second or 576, MTU_MIN, 552 if message.second < 552 else 0)
-            if mtu >= self.path_mtu(destination, now):
-                return
-        if protocol == ipv4.TCP:
-            seq = int.from_bytes(quoted[size + 4 : size + 8], "big")
-            hard = message.type == icmpv4.UNREACHABLE and message.code in icmpv4.HARD
-            local, remote = (source, src_port), (destination, dst_port)
-            if self.tcp.unreachable(now, local, remote, seq, hard, mtu - 40 if mtu else 0) and needs_less:
-                self.remember_mtu(now, destination, mtu)
-        elif protocol == ipv4.UDP:
-            for endpoint in self.udp.get(src_port, ()):
-                if needs_less:
-                    self.remember_mtu(now, destination, mtu)
-                elif endpoint.remote == (destination, dst_port) and message.type == icmpv4.UNREACHABLE:
-                    endpoint.error = Event.REFUSED if message.code == icmpv4.PORT else Event.UNREACHABLE
-                    self.ready(endpoint, endpoint.error)
-
     def remember_mtu(self, now: int, destination: bytes, mtu: int) -> None:
         """The path to `destination` carries no more, for a time."""
         if len(self._path_mtus) >= PMTU_ENTRIES_MAX:
             self._path_mtus.pop(next(iter(self._path_mtus)))
         self._path_mtus[destination] = (mtu, now + PMTU_LIFETIME)
-
-    # ---- ARP -----------------------------------------------------------------------------------------------------
-
-    def _arp(self, now: int, interface: Interface, packet: arp.Packet) -> None:
-        self.counters["arp_in"] += 1
-        if packet.sha == interface.mac or packet.sha[0] & 1:
-            return
-        if interface.has(packet.spa):
-            self.counters["address_conflicts"] += 1
-            return
-        for_us = interface.has(packet.tpa)
-        asked = for_us and packet.op == arp.REQUEST  # an answer that we wait for needs no more than its entry
-        if any(packet.spa):
-            for frame in interface.neighbours.confirmed(now, packet.spa, packet.sha, asked=asked):
-                interface.queue(frame)
-        if for_us and packet.op == arp.REQUEST:
-            header = ethernet.emit(ethernet.Header(packet.sha, interface.mac, ethernet.ARP))
-            answer = arp.Packet(arp.REPLY, interface.mac, packet.tpa, packet.sha, packet.spa)
-            interface.queue(Outgoing(header + arp.emit(answer)))
-
-    def _ask(self, interface: Interface, address: bytes, mac: bytes | None) -> None:
-        source = interface.source_for(address) or ANY4
-        header = ethernet.emit(ethernet.Header(mac or ethernet.BROADCAST, interface.mac, ethernet.ARP))
-        interface.queue(Outgoing(header + arp.emit(arp.Packet(arp.REQUEST, interface.mac, source, bytes(6), address))))
 
     # ---- packets that go -----------------------------------------------------------------------------------------
 
@@ -583,49 +420,12 @@ class Stack:
             return ethernet.BROADCAST
         return interface.neighbours.lookup(now, hop)
 
-    def _link(self, now: int, interface: Interface, hop: bytes) -> bytes | None:
-        mac = self.mac_of(now, interface, hop)
-        return None if mac is None else mac + interface.mac + b"\x08\x00"
-
-    def _send(
-        self, now: int, source: bytes, destination: bytes, protocol: int, payload: bytes
-    ) -> None:
+    def _send(self, now: int, source: bytes, destination: bytes, protocol: int, payload: bytes) -> None:
         """Send a packet, in fragments where it is too long. Raises NetworkUnreachable only for what a user sends."""
-        if len(destination) == 16:
-            self.ipv6.send(now, source, destination, protocol, payload)
-            return
-        if self.is_local(destination):
-            header = ipv4.Header(source, destination, protocol, ipv4.HEADER_SIZE + len(payload))
-            self.loop(ipv4.emit(header) + payload)
-            return
-        try:
-            interface, hop = self.route(destination)
-        except NetworkUnreachable:
-            if protocol == ipv4.UDP:
-                raise
-            return
-        mtu = self.path_mtu(destination, now)
-        link = self._link(now, interface, hop)
-        total = ipv4.HEADER_SIZE + len(payload)
-        if total <= mtu:
-            pieces = [(ipv4.Header(source, destination, protocol, total), payload)]
+        if len(destination) == 4:
+            self.ipv4.send(now, source, destination, protocol, payload)
         else:
-            self._identification = (self._identification + 1) & 0xFFFF
-            step = (mtu - ipv4.HEADER_SIZE) // 8 * 8
-            pieces = []
-            for at in range(0, len(payload), step):
-                piece = payload[at : at + step]
-                flags = ipv4.MORE_FRAGMENTS if at + step < len(payload) else 0
-                size = ipv4.HEADER_SIZE + len(piece)
-                pieces.append(
-                    (ipv4.Header(source, destination, protocol, size, self._identification, flags, at), piece)
-                )
-        for header, piece in pieces:
-            if link is None:
-                frame = Outgoing(bytes(6) + interface.mac + b"\x08\x00" + ipv4.emit(header), piece)
-                interface.neighbours.enqueue(now, hop, frame)
-            else:
-                interface.queue(Outgoing(link + ipv4.emit(header), piece))
+            self.ipv6.send(now, source, destination, protocol, payload)
 
     def loop(self, packet: bytes) -> None:
         """Deliver a packet to ourselves at the next round."""
@@ -688,21 +488,4 @@ class Stack:
             return Path(changes, None, destination, None, 0, b"", b"", b"", 0, 0)
         if len(destination) == 16:
             return self.ipv6.path(now, source, destination, changes)
-        interface, hop = self.route(destination)
-        link = self._link(now, interface, hop)
-        header = ipv4.emit(ipv4.Header(source, destination, ipv4.TCP, 0))
-        head = (link or bytes(6) + interface.mac + b"\x08\x00") + header[:2]
-        ip_sum = (partial(header[:10]) + partial(header[12:])) % 65535
-        return Path(
-            changes,
-            interface,
-            hop,
-            link and link[:6],
-            interface.neighbours.generation,
-            head,
-            header[4:10],
-            header[12:],
-            ip_sum,
-            pseudo_header(source, destination, ipv4.TCP, 0),
-            interface.neighbours,
-        )
+        return self.ipv4.path(now, source, destination, changes)
