@@ -145,6 +145,6 @@ class Question:
             wanted = alias
         negative = NEGATIVE_TTL_DEFAULT
         for record in message.authorities:
-            if record.type == dns.SOA and len(record.data) == 20:  # RFC 2308 section 5
-                negative = min(record.ttl, int.from_bytes(record.data[16:], "big"), NEGATIVE_TTL_MAX)
+            if record.type == dns.SOA:  # RFC 2308 section 5: its last field
+                negative = min(record.ttl, int.from_bytes(record.data[-4:], "big"), NEGATIVE_TTL_MAX)
         return Answer((), message.rcode != dns.NAME_ERROR, False, negative)
