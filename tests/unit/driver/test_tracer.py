@@ -40,7 +40,7 @@ def test_each_protocol_has_its_line() -> None:
     assert frame_line(over_ipv6(6, SYN)) == "fd00::1.40000 > fd00::2.80: S 7:7(0) win 65535 <mss 1460>"
     assert frame_line(over_ipv4(17, udp.emit(udp.Header(53, 99, 11)) + b"abc")) == "10.0.0.1.53 > 10.0.0.2.99: udp (3)"
     echo = icmpv4.emit(icmpv4.Message(icmpv4.ECHO, 0, 1, 1))
-    assert frame_line(over_ipv4(1, echo)) == "10.0.0.1 > 10.0.0.2: icmp echo request code 0"
+    assert frame_line(over_ipv4(1, echo)) == "10.0.0.1 > 10.0.0.2: icmp echo request id 1 seq 1 (0)"
     assert frame_line(over_ipv6(58, b"\x87\0" + bytes(22))) == "fd00::1 > fd00::2: icmp6 type 135 code 0 (24)"
     link = ethernet.emit(ethernet.Header(*MACS, ethernet.ARP))
     asks = arp.emit(arp.Packet(arp.REQUEST, MACS[1], A, bytes(6), B))
