@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sarab.device.network import Outgoing
 from sarab.net.interface import Interface
 from sarab.net.neighbours import Solicitation
-from sarab.net.slaac import Advertisement, Autoconfiguration, Prefix
+from sarab.net.slaac import FOREVER, Advertisement, Autoconfiguration, Prefix
 from sarab.wire import icmpv6, igmp, ipv6, mld, ndp
 from sarab.wire.address import ALL_NODES6, ANY6, is_link_local, is_multicast, multicast_mac, solicited_node
 
@@ -41,6 +41,17 @@ class Discovery:
 
     def poll(self, now: int, interface: Interface) -> None:
         """Do what is due on an interface that speaks IPv6."""
+        if interface.reconfigured or interface.due6 <= now:
+            self._configure(now, interface)
+        for question in interface.neighbours6.poll(now):
+            self._ask(interface, question)
+        failed = interface.neighbours6.failed
+        if failed and len(interface.routers6) > 1 and interface.routers6[0] in failed:
+            interface.routers6.append(interface.routers6.pop(0))  # RFC 4861 section 6.3.6: another one then
+            interface.changed()
+
+    def _configure(self, now: int, interface: Interface) -> None:
+        """Let the machine of addresses and routers run, and tell of our groups."""
         auto = interface.auto
         if auto is None:
             auto = Autoconfiguration(now, interface.name, self._prf, self._stack.random, interface.mtu)
@@ -59,19 +70,20 @@ class Discovery:
                 self._say(interface, source, destination, ndp.RouterSolicitation(own))
             else:
                 self._say(interface, source, destination, ndp.NeighbourSolicitation(target))
-        for question in interface.neighbours6.poll(now):
-            self._ask(interface, question)
-        failed = interface.neighbours6.failed
-        if failed and len(interface.routers6) > 1 and interface.routers6[0] in failed:
-            interface.routers6.append(interface.routers6.pop(0))  # RFC 4861 section 6.3.6: another one then
-            interface.changed()
+        self._wind(interface, auto)
+
+    def _wind(self, interface: Interface, auto: Autoconfiguration) -> None:
+        due = auto.deadline()
+        report = self._reports.get(interface)
+        interface.due6 = min((time for time in (due, report) if time is not None), default=FOREVER)
 
     def deadline(self, interface: Interface) -> int | None:
         """Return when poll() has something to do."""
-        if interface.auto is None or interface.reconfigured:
+        if interface.reconfigured:
             return 0
-        times = [interface.auto.deadline(), interface.neighbours6.deadline(), self._reports.get(interface)]
-        return min((time for time in times if time is not None), default=None)
+        asked = interface.neighbours6.deadline()
+        due = interface.due6 if asked is None or interface.due6 < asked else asked
+        return due if due < FOREVER else None
 
     def _sync(self, now: int, interface: Interface, auto: Autoconfiguration) -> None:
         """Take over what the machine has made."""
@@ -117,6 +129,7 @@ class Discovery:
                 chance = int.from_bytes(self._stack.random(4), "big")
                 at = now + (value.max_response * 1_000_000 * chance >> 32)
                 self._reports[interface] = min(at, self._reports.get(interface, at))
+                interface.due6 = min(interface.due6, at)
             return
         if message.type not in ndp.TYPES or mac == interface.mac:
             return
@@ -136,6 +149,7 @@ class Discovery:
             interface.auto.advertised(now, router)
             self._heard(now, interface, header.source, options.source_link)
             self._sync(now, interface, interface.auto)
+            self._wind(interface, interface.auto)
 
     def _heard(self, now: int, interface: Interface, address: bytes, mac: bytes) -> None:
         if mac and not mac[0] & 1 and mac != interface.mac:
@@ -179,6 +193,7 @@ class Discovery:
         self._stack.counters["address_conflicts"] += 1
         if interface.auto is not None and interface.auto.claimed(now, address):
             self._sync(now, interface, interface.auto)
+            self._wind(interface, interface.auto)
 
     # ---- what goes -----------------------------------------------------------------------------------------------
 

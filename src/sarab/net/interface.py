@@ -56,6 +56,8 @@ class Interface:
         """Made at the first poll(), for it needs the time."""
         self.auto_generation = -1
         """The machine's generation when what follows was taken from it."""
+        self.due6 = 0
+        """Before this moment the machine has nothing to do."""
         self.addresses6: list[tuple[bytes, int]] = []
         self.deprecated6: frozenset[bytes] = frozenset()
         self.tentative6: frozenset[bytes] = frozenset()

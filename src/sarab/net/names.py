@@ -187,6 +187,8 @@ class Names:
     def _finish(self, now: int, lookup: Lookup) -> None:
         found = [address for answer in lookup.answers for address in answer.addresses]
         if found:
+            # RFC 6724 section 6 rule 1: what no address of ours leads to comes last.
+            found.sort(key=lambda address: not self._stack.reaches(address))
             lookup.addresses = tuple(found)
             self._stack.ready(lookup, Event.READABLE)
         elif any(answer.failed for answer in lookup.answers):

@@ -119,6 +119,15 @@ class Stack:
             raise NetworkUnreachable("the interface towards this address has no address itself")
         return source
 
+    def reaches(self, destination: bytes) -> bool:
+        """Say whether a packet for `destination` could leave now."""
+        if self.is_local(destination):
+            return True
+        return any(
+            interface.next_hop(destination) is not None and interface.source_for(destination) is not None
+            for interface in self.interfaces
+        )
+
     def path_mtu(self, destination: bytes, now: int) -> int:
         """Return the largest packet for `destination` as far as is known."""
         if self.is_local(destination):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sarab.device.network import Gso, Offload
 from sarab.net.endpoints import Flow
@@ -311,6 +313,24 @@ def test_a_router_from_elsewhere_is_not_believed() -> None:
     assert a.stack.counters["malformed"] >= 1
 
 
+def test_only_what_an_address_of_ours_leads_to_is_said_to_be_reached() -> None:
+    link, a, _ = pair()
+    far, near, four = parse("2001:db8:1::1"), parse("fd00::7"), parse("192.0.2.1")
+    assert [a.stack.reaches(one) for one in (far, near, four, LOOPBACK6)] == [False, True, False, True]
+    advertise(link, a)
+    link.run(3)
+    assert a.stack.reaches(far)
+
+
+def test_a_router_that_leaves_takes_its_route_along() -> None:
+    link, a, _ = pair()
+    advertise(link, a)
+    link.run(3)
+    advertise(link, a, lifetime=0)
+    link.run(0.1)
+    assert not a.stack.reaches(parse("2001:db8:1::1"))
+
+
 def test_groups_are_told_and_told_again_when_a_router_asks() -> None:
     link, a, _ = pair()
     group = solicited_node(a.address)
@@ -419,3 +439,31 @@ def test_fragments_of_neighbour_discovery_are_not_read() -> None:
     header = ipv6.emit(ipv6.Header(parse("fd00::77"), a.address, ipv6.FRAGMENT, len(payload), 255))
     link.inject(a.mac + EVIL + b"\x86\xdd" + header + payload, a)
     assert a.interface.neighbours6.known(parse("fd00::77")) is None
+
+
+# ---- hostile frames ----------------------------------------------------------------------------------------------
+
+HEADERS = st.sampled_from([0, 6, 17, 43, 44, 51, 58, 59, 60, 99])
+SOURCES = st.sampled_from([ROUTER, parse("fd00::77"), parse("fd00::2"), ANY6, parse("ff02::1"), LOOPBACK6])
+TARGETS = st.sampled_from([parse("fd00::1"), ALL_NODES6, solicited_node(parse("fd00::1")), parse("fd00::3")])
+KINDS = st.sampled_from([1, 2, 3, 4, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 143, 200])
+
+
+@given(st.lists(st.tuples(SOURCES, TARGETS, HEADERS, KINDS, st.integers(0, 255), st.binary(max_size=120)), max_size=8))
+def test_no_frame_stops_the_stack(
+    packets: list[tuple[bytes, bytes, int, int, int, bytes]],
+) -> None:
+    link = VirtualLink()
+    a = link.host("fd00::1/64")
+    a.stack.udp_open(link.now, b"", 53)
+    a.stack.tcp_listen(link.now, b"", 80)
+    link.run(1.5)
+    for source, destination, kind, message, hop_limit, body in packets:
+        if kind == ipv6.ICMPV6:
+            body = icmpv6.emit(icmpv6.Message(message, 0, 0, body), source, destination)
+        header = ipv6.emit(ipv6.Header(source, destination, kind, len(body), hop_limit))
+        to = multicast_mac(destination) if destination[0] == 0xFF else a.mac
+        link.inject(to + EVIL + b"\x86\xdd" + header + body, a)
+    link.run(2)
+    assert a.stack.is_local(a.address)
+    assert len(a.interface.addresses6) <= 16
