@@ -1,1 +1,1 @@
-"""DNS for a stub resolver: one question and its tries."""
+"""DNS for a host: questions and their tries, a resolver with a cache, the order of addresses, and happy eyeballs."""

@@ -8,6 +8,7 @@ to what was asked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import NamedTuple
 
 from sarab.wire import dns
@@ -18,7 +19,10 @@ TRY_TIMEOUT = 2 * SECOND
 """Half a second is a slow answer; glibc waits five."""
 ROUNDS = 3
 """How often each server is asked."""
+PLAIN_ROUND = 2
+"""From this round on a name goes in lower case: some servers give it back so, whatever they were asked."""
 CNAMES_MAX = 16
+"""Aliases behind each other, in one answer or in several."""
 ADDRESSES_MAX = 64
 TTL_MAX = 86400
 """Seconds that an answer may be kept, whatever it says (RFC 8767 section 4 suggests a week or less)."""
@@ -26,16 +30,45 @@ NEGATIVE_TTL_MAX = 900
 NEGATIVE_TTL_DEFAULT = 30
 
 
+class Outcome(Enum):
+    """What became of a question."""
+
+    FOUND = "found"
+    NO_DATA = "no data"
+    """The name exists, and has nothing of this type."""
+    NO_NAME = "no name"
+    """The name does not exist (NXDOMAIN)."""
+    SERVER_FAILURE = "server failure"
+    """Whoever answered could not, or would not, say."""
+    TIMED_OUT = "timed out"
+    """Nobody answered."""
+
+
 class Answer(NamedTuple):
     """What became of it."""
 
-    addresses: tuple[bytes, ...]
-    exists: bool
-    """False: the name does not exist (NXDOMAIN). With no addresses and True: not of this type."""
-    failed: bool
-    """Nobody could say."""
+    data: tuple[bytes, ...]
+    """The data of the records, of A and AAAA the addresses; how to read other types: `wire/dns_records.py`."""
+    outcome: Outcome
     ttl: int
     """Seconds for which this holds."""
+    canonical: dns.Name = ()
+    """The name at the end of the aliases, in lower case."""
+
+    @property
+    def addresses(self) -> tuple[bytes, ...]:
+        """The data, when addresses were asked for."""
+        return self.data
+
+    @property
+    def exists(self) -> bool:
+        """False: the name does not exist (NXDOMAIN)."""
+        return self.outcome is not Outcome.NO_NAME
+
+    @property
+    def failed(self) -> bool:
+        """Nobody could say."""
+        return self.outcome is Outcome.SERVER_FAILURE or self.outcome is Outcome.TIMED_OUT
 
 
 class Question:
@@ -51,14 +84,26 @@ class Question:
         self.server = b""
         """Who was asked last."""
         self._servers, self._random = servers, random
+        self._asking = self.name
+        """The name itself, or an alias of it that the servers did not follow."""
+        self._aliases = 0
+        self._ttl = TTL_MAX
+        """Of the aliases that were followed."""
         self._try = 0
         self._edns = True
         self._due = now
         self._id = 0
         self._sent = b""
         self._shown: dns.Name = ()
+        self._heard = False
+        """Somebody answered, if only that it cannot."""
         self.dropped = 0
         """Datagrams that were no answer to this."""
+
+    @property
+    def id(self) -> int:
+        """The identifier of the last try."""
+        return self._id
 
     def deadline(self) -> int | None:
         """Return when poll() has something to do."""
@@ -69,17 +114,15 @@ class Question:
         if self.answer is not None or now < self._due:
             return None
         if self._try >= ROUNDS * len(self._servers):
-            self.answer = Answer((), True, True, 0)
+            self.answer = Answer((), Outcome.SERVER_FAILURE if self._heard else Outcome.TIMED_OUT, 0)
             return None
-        self.server = self._servers[self._try % len(self._servers)]
+        rounds, index = divmod(self._try, len(self._servers))
+        self.server = self._servers[index]
         self._try += 1
         self._due = now + TRY_TIMEOUT
         self.wants_tcp = False
-        return self._ask()
-
-    def _ask(self) -> bytes:
         self._id = int.from_bytes(self._random(2), "big")
-        self._shown = tuple(self._mix(label) for label in self.name)
+        self._shown = self._asking if rounds >= PLAIN_ROUND else tuple(self._mix(label) for label in self._asking)
         self._sent = dns.query(self._id, self._shown, self.kind, edns=self._edns)
         return self._sent
 
@@ -104,47 +147,59 @@ class Question:
         if server != self.server or message.id != self._id or not message.flags & dns.QR:
             self.dropped += 1
             return
-        if message.rcode in (dns.FORMAT_ERROR, dns.NOT_IMPLEMENTED) and self._edns:
+        not_understood = message.rcode in (dns.FORMAT_ERROR, dns.NOT_IMPLEMENTED)
+        if message.questions != asked and (message.questions or not not_understood):
+            self.dropped += 1  # who did not understand a question may leave it out
+            return
+        self._heard = True
+        if not_understood and self._edns:
             self._edns = False  # a server of before EDNS (RFC 6891 section 7)
             self._try -= 1
             self._due = now
-            return
-        if message.questions != asked:
-            self.dropped += 1
-            return
-        if message.flags & dns.TC:
+        elif message.flags & dns.TC:
             self.wants_tcp = True
-            return
-        if message.rcode not in (dns.NO_ERROR, dns.NAME_ERROR):
+        elif message.rcode not in (dns.NO_ERROR, dns.NAME_ERROR):
             self._due = now  # the next one
-            return
-        self.answer = self._read(message)
+        else:
+            self._read(now, message)
 
     def failed(self, now: int) -> None:
         """The server cannot be reached, or hung up: ask the next one."""
         if self.answer is None:
             self._due = now
 
-    def _read(self, message: dns.Message) -> Answer:
-        wanted, ttl = self.name, TTL_MAX
-        for _ in range(CNAMES_MAX):
-            addresses, alias = [], None
+    def _read(self, now: int, message: dns.Message) -> None:
+        """Follow the aliases in an answer to what was asked for (RFC 1034 section 5.2.2)."""
+        wanted, ttl = self._asking, self._ttl
+        found: list[bytes] = []
+        while True:
+            alias: dns.Name | None = None
             for record in message.answers:
                 if record.cls != dns.IN or dns.lower(record.name) != wanted:
                     continue
                 if record.type == self.kind:
-                    addresses.append(record.data)
+                    if len(found) < ADDRESSES_MAX:
+                        found.append(record.data)
                     ttl = min(ttl, record.ttl)
                 elif record.type == dns.CNAME and record.target is not None and alias is None:
-                    alias = dns.lower(record.target)
-                    ttl = min(ttl, record.ttl)
-            if addresses:
-                return Answer(tuple(addresses[:ADDRESSES_MAX]), True, False, ttl)
+                    alias, alias_ttl = dns.lower(record.target), record.ttl
+            if found:
+                self.answer = Answer(tuple(found), Outcome.FOUND, ttl, wanted)
+                return
             if alias is None:
                 break
+            self._aliases += 1
+            ttl = min(ttl, alias_ttl)
+            if self._aliases > CNAMES_MAX:
+                self.answer = Answer((), Outcome.NO_DATA, min(ttl, NEGATIVE_TTL_DEFAULT), self.name)
+                return
             wanted = alias
-        negative = NEGATIVE_TTL_DEFAULT
+        negative: int | None = None
         for record in message.authorities:
             if record.type == dns.SOA:  # RFC 2308 section 5: its last field
                 negative = min(record.ttl, int.from_bytes(record.data[-4:], "big"), NEGATIVE_TTL_MAX)
-        return Answer((), message.rcode != dns.NAME_ERROR, False, negative)
+        if message.rcode == dns.NO_ERROR and wanted != self._asking and negative is None:
+            self._asking, self._ttl, self._due, self._try = wanted, ttl, now, 0  # the server left the rest to us
+            return
+        outcome = Outcome.NO_NAME if message.rcode == dns.NAME_ERROR else Outcome.NO_DATA
+        self.answer = Answer((), outcome, min(ttl, NEGATIVE_TTL_DEFAULT if negative is None else negative), wanted)
