@@ -233,10 +233,6 @@ def _network_options(arguments: argparse.Namespace) -> NetworkOptions | None:
         raise UsageError("--net user and --tap are two networks, and there is one card: give one of them")
     if arguments.tap is not None and not arguments.ip:
         raise UsageError("--tap needs an address: --ip 10.0.0.2/24 (and --gateway, --dns); there is no DHCP client yet")
-    for option in ("ip", "gateway", "dns"):
-        for text in getattr(arguments, option):
-            if ":" in text:
-                raise UsageError(f"--{option}: {text} is of IPv6, which the network does not speak yet: give IPv4's")
     return make(
         tap=arguments.tap,
         forwards=arguments.publish,
