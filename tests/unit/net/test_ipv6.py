@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from sarab.device.network import Gso, Offload
 from sarab.net.endpoints import Flow
 from sarab.net.errors import AddressInUse, NetworkUnreachable
+from sarab.net.interface import Configuration
 from sarab.net.neighbours import PENDING_MAX
+from sarab.net.stack import Stack
 from sarab.proto.tcp.values import Event
 from sarab.testing.network import Host, VirtualLink
 from sarab.testing.wire import Weather
@@ -329,6 +332,28 @@ def test_a_router_that_leaves_takes_its_route_along() -> None:
     advertise(link, a, lifetime=0)
     link.run(0.1)
     assert not a.stack.reaches(parse("2001:db8:1::1"))
+
+
+def test_an_interface_of_ipv4_has_ipv6_beside_it_where_it_is_asked_for() -> None:
+    stack = Stack(random.Random(3).randbytes)
+    four, other = parse("10.0.2.15"), parse("10.0.2.16")
+    card = stack.add_interface("eth0", EVIL, 1500, Offload.NONE, Configuration(((four, 24),), ipv6=True))
+    now = 0
+    while (due := stack.deadline()) is not None and due <= 2 * 10**9:
+        now = max(now, due)
+        stack.poll(now)
+    assert [len(own) for own, _ in card.addresses] == [4, 16]
+    six = card.addresses6[0][0]
+    card.set_addresses([(other, 24), (parse("fd00::9"), 64)])
+    assert stack.is_local(other) and stack.is_local(six) and not stack.is_local(four)
+    assert not stack.is_local(parse("fd00::9")), "it was not tried yet"
+    for _ in range(3):
+        stack.poll(now)
+        now += 10**9
+    assert stack.is_local(parse("fd00::9"))
+    card.set_addresses([(other, 24)])
+    stack.poll(now)
+    assert not stack.is_local(parse("fd00::9")) and stack.is_local(six)
 
 
 def test_groups_are_told_and_told_again_when_a_router_asks() -> None:
