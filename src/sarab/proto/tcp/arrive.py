@@ -243,10 +243,9 @@ class Arrivals(Timers):
             return
         self._last_heard = now
         self._unanswered = 0
-        # What is old says nothing of the window, but it may acknowledge.
-        if probe or unwrap(segment.ack, self.snd_una) > self.snd_una:
-            if not self._acknowledge(now, segment, seq, size, flags):
-                return
+        # What is old acknowledges nothing: its window would be taken for one of now.
+        if probe and not self._acknowledge(now, segment, seq, size, flags):
+            return
         if old and (size or flags & FIN):
             # A retransmission: the peer has not heard our ACK, or too late.
             if size:

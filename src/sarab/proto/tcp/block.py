@@ -283,6 +283,14 @@ class Block:
             self._options = Options(None, None, False, (), fresh)
         return self._options
 
+    def _payload_max(self) -> int:
+        """Return the most payload of the next segment: SACK blocks take of it too (RFC 9293 section 3.7.1)."""
+        rx = self.rx
+        if not self._use_sack or not (rx.pieces or rx.duplicate[1]):
+            return self.snd_mss
+        blocks = min(len(rx.pieces) + (rx.duplicate[1] > 0), 3 if self._use_ts else 4)
+        return max(self.snd_mss - 4 - 8 * blocks, 1)
+
     def _timestamp(self, now: int) -> int:
         """Milliseconds, from a start of its own (RFC 7323 section 5.4)."""
         return (now // MILLISECOND + self._ts_offset) & MASK

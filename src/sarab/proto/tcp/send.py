@@ -70,8 +70,9 @@ class Sender(Block):
             return
         flight = self._flight
         settings = self._settings
-        mss = self.snd_mss
-        gso = settings.gso
+        mss = self._payload_max()
+        # The card repeats the header, and knows nothing of SACK blocks in it: then one segment at a time.
+        gso = settings.gso and mss == self.snd_mss
         most = settings.gso_size_max if gso else mss
         control = self.congestion
         if not flight.units and start < end and now - self._last_sent > self.rtt.rto:
@@ -181,7 +182,8 @@ class Sender(Block):
         """Send again what is lost, as far as the congestion window lets us (RFC 6675 section 5)."""
         flight = self._flight
         units = flight.units
-        mss = self.snd_mss
+        mss = self._payload_max()
+        gso = self._settings.gso and mss == self.snd_mss
         index = 0
         while flight.lost_bytes and len(out) < limit and index < len(units):
             unit = units[index]
@@ -194,7 +196,7 @@ class Sender(Block):
                 break
             self._fast_retransmit = False  # the first goes whatever the window says (RFC 6675 section 5, step 4.3)
             most = mss
-            if self._settings.gso and room > mss:
+            if gso and room > mss:
                 most = min(room, self._settings.gso_size_max) // mss * mss
             if size > most:
                 flight.split(index, unit.start + most)
@@ -227,7 +229,8 @@ class Sender(Block):
             return
         buffer = self._buffer
         start = self.snd_nxt
-        size = min(buffer.end - start, self.snd_mss, self.snd_una + self.snd_wnd - start)
+        mss = self._payload_max()
+        size = min(buffer.end - start, mss, self.snd_una + self.snd_wnd - start)
         if size > 0:
             flags = ACK | (PSH if start + size == buffer.end else 0)
             out.append(self._segment(now, start, flags, buffer.take(start, size)))
@@ -235,14 +238,14 @@ class Sender(Block):
             self.snd_nxt = self._tlp_end = start + size
             self._tlp_again = False
             self.bytes_out += size
-            if size < self.snd_mss:
+            if size < mss:
                 self._small_end = start + size
             return
         last = units[-1]
         if last.sacked or last.lost:
             return
-        if last.end - last.start > self.snd_mss:
-            flight.split(len(units) - 1, last.end - self.snd_mss)
+        if last.end - last.start > mss:
+            flight.split(len(units) - 1, last.end - mss)
             last = units[-1]
         out.append(self._again(now, last.start, last.end))
         flight.sent_again(now, last)

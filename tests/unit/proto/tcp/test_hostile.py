@@ -18,12 +18,12 @@ def peer(flags: int, seq: int, ack: int, payload: bytes = b"", *, window: int = 
     return Segment(80, 1000, 5000 + seq, 100 + ack, flags, window, Options(**options), payload)
 
 
-def established(settings: Settings = PLAIN, **options: Any) -> Connection:
+def established(settings: Settings = PLAIN, *, window: int = 65535, **options: Any) -> Connection:
     """A connection that we opened at time 0, with a round trip of 10 ms, that has nothing to send."""
     machine = Connection.active(0, 1000, 80, 100, settings)
     machine.poll(0)
     options = {"mss": 1460, "sack_permitted": settings.sack, **options}
-    machine.receive(10 * MILLISECOND, peer(SYN | ACK, 0, 1, **options))
+    machine.receive(10 * MILLISECOND, peer(SYN | ACK, 0, 1, window=window, **options))
     machine.poll(10 * MILLISECOND)
     return machine
 
@@ -157,6 +157,15 @@ def test_an_old_segment_says_nothing_of_the_window() -> None:
     machine.receive(SECOND, peer(ACK, 1, 1, b"0123456789", window=3000))
     machine.receive(SECOND, peer(ACK, 1, 1, window=20000))
     assert machine.snd_wnd == 3000
+
+
+def test_an_old_segment_acknowledges_nothing() -> None:
+    machine = established(window=2000)
+    machine.write(SECOND, bytes(3000))
+    machine.poll(SECOND)
+    machine.receive(SECOND, peer(ACK, 0, 1461, window=0))
+    assert sum(len(segment.payload) for segment in machine.poll(SECOND)) == 0
+    assert machine.unsent == 3000
 
 
 def test_after_a_timeout_without_sack_nothing_goes_three_times() -> None:

@@ -239,3 +239,15 @@ def test_what_is_sent_again_is_not_capable_of_ecn() -> None:
     assert not machine.ect(machine.poll(now)[0])
     machine.receive(now, peer(ACK, 1, 2, b"y" * 3000))
     assert not machine.ect(machine.poll(now)[0])
+
+
+def test_sack_blocks_take_their_room_from_the_payload() -> None:
+    for gso in (False, True):
+        machine = established(PLAIN._replace(sack=True, gso=gso))
+        machine.receive(SECOND, peer(ACK, 101, 1, b"x"))
+        machine.receive(SECOND, peer(ACK, 201, 1, b"x"))
+        machine.write(SECOND, bytes(5000))
+        segments = machine.poll(SECOND)
+        assert sum(sizes(segments)) == 5000
+        assert max(sizes(segments)) == 1460 - 4 - 2 * 8
+        assert all(len(segment.options.sack) == 2 for segment in segments)
