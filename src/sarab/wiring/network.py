@@ -52,14 +52,14 @@ def make(environ: Mapping[str, str], devices: list[Network]) -> NetworkDriver:
 
 def configuration(environ: Mapping[str, str], card: str) -> Configuration:
     """Return what the environment says about a card. Raises ValueError with a sentence."""
-    fields: dict[str, object] = {
-        "addresses": tuple(_read("SARAB_IP", parse_network, item) for item in _items(environ, "SARAB_IP", card)),
-        "gateways": tuple(_read("SARAB_GATEWAY", parse, item) for item in _items(environ, "SARAB_GATEWAY", card)),
-        "dns": tuple(_read("SARAB_DNS", parse, item) for item in _items(environ, "SARAB_DNS", card)),
-    }
-    if "dhcp" in Configuration._fields:
-        fields["dhcp"] = not any(len(address) == 4 for address, _ in fields["addresses"])  # type: ignore[attr-defined]
-    return Configuration(**fields)  # type: ignore[arg-type]
+    addresses = tuple(_read("SARAB_IP", parse_network, item) for item in _items(environ, "SARAB_IP", card))
+    return Configuration(
+        addresses=addresses,
+        gateways=tuple(_read("SARAB_GATEWAY", parse, item) for item in _items(environ, "SARAB_GATEWAY", card)),
+        dns=tuple(_read("SARAB_DNS", parse, item) for item in _items(environ, "SARAB_DNS", card)),
+        # Who gives IPv6 addresses by hand wants these and no others; else the link's routers say them.
+        ipv6=not any(len(address) == 16 for address, _ in addresses),
+    )
 
 
 def _items(environ: Mapping[str, str], variable: str, card: str) -> list[str]:
