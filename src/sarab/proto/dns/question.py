@@ -42,6 +42,14 @@ class Outcome(Enum):
     """Whoever answered could not, or would not, say."""
     TIMED_OUT = "timed out"
     """Nobody answered."""
+    NO_SERVER = "no server"
+    """Nobody is known who could be asked."""
+    TOO_MANY = "too many"
+    """So many questions are under way that this one was not asked."""
+
+
+CONCLUSIVE = frozenset((Outcome.FOUND, Outcome.NO_DATA, Outcome.NO_NAME))
+"""Somebody said so."""
 
 
 class Answer(NamedTuple):
@@ -68,7 +76,7 @@ class Answer(NamedTuple):
     @property
     def failed(self) -> bool:
         """Nobody could say."""
-        return self.outcome is Outcome.SERVER_FAILURE or self.outcome is Outcome.TIMED_OUT
+        return self.outcome not in CONCLUSIVE
 
 
 class Question:
