@@ -146,13 +146,16 @@ class Question:
         """Take what `server` sent, by either transport."""
         if self.answer is not None:
             return
+        if server != self.server or data[:2] != self._id.to_bytes(2, "big"):
+            self.dropped += 1  # before its names are read, which costs most: who guesses must not have that too
+            return
         try:
             message = dns.parse(data)
         except Malformed:
             self.dropped += 1
             return
         asked = (dns.Question(self._shown, self.kind),)
-        if server != self.server or message.id != self._id or not message.flags & dns.QR:
+        if not message.flags & dns.QR:
             self.dropped += 1
             return
         not_understood = message.rcode in (dns.FORMAT_ERROR, dns.NOT_IMPLEMENTED)

@@ -168,6 +168,16 @@ def test_answers_to_others_are_dropped() -> None:
     assert outcome_of(machine) is Outcome.FOUND
 
 
+def test_what_is_no_answer_is_dropped_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = question()
+    query = sent(machine)
+    monkeypatch.setattr(dns, "parse", None)
+    machine.receive(0, TWO, reply(query))
+    machine.receive(0, ONE, reply(query._replace(id=query.id ^ 1)))
+    machine.receive(0, ONE, b"")
+    assert machine.dropped == 3
+
+
 def test_other_types_are_asked_for_too() -> None:
     machine = question(kind=dns.MX)
     mail = records.Mx(10, (b"mail", b"example"))
