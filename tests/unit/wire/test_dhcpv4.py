@@ -81,6 +81,11 @@ def test_the_examples_of_rfc_3442() -> None:
     )
 
 
+def test_a_prefix_of_more_than_32_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        dhcpv4.routes(b"\x21" + bytes(9))
+
+
 def test_the_example_of_rfc_3397() -> None:
     data = b"\3eng\5apple\3com\0\x09marketing\xc0\4"
     assert dhcpv4.search(data) == ((b"eng", b"apple", b"com"), (b"marketing", b"apple", b"com"))

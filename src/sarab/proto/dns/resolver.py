@@ -28,7 +28,6 @@ SERVERS_MAX = 3
 """More only make a failure take longer; the C library has asked three since 1987."""
 SEARCH_MAX = 8
 """Each domain may cost a question a name."""
-REPLY_MAX = 65535
 CLOSED_MAX = 4096
 """Numbers that nobody took."""
 PORT_FIRST, PORT_LAST = 1024, 65535
@@ -278,19 +277,15 @@ class Resolver:
     def poll(self, now: int) -> list[Query]:
         """Return what is to be sent now."""
         found: list[Query] = []
-        again = True
-        while again:  # at most once for each search domain
-            again = False
-            for exchange in list(self._exchanges.values()):
-                question = exchange.question
-                datagram = question.poll(now)
-                if datagram is not None:
-                    found.append(self._open_query(exchange, datagram, tcp=False))
-                elif question.answer is not None:
-                    self._answered(now, exchange)  # nobody is left to ask, but perhaps for another name
-                    again = True
-                elif question.wants_tcp and not exchange.tcp:
-                    found.append(self._open_query(exchange, question.tcp_query(), tcp=True))
+        for exchange in list(self._exchanges.values()):
+            question = exchange.question
+            datagram = question.poll(now)
+            if datagram is not None:
+                found.append(self._open_query(exchange, datagram, tcp=False))
+            elif question.answer is not None:
+                self._answered(now, exchange)  # nobody is left to ask: a failure, after which no other name is tried
+            elif question.wants_tcp and not exchange.tcp:
+                found.append(self._open_query(exchange, question.tcp_query(), tcp=True))
         return found
 
     def _open_query(self, exchange: Exchange, data: bytes, *, tcp: bool) -> Query:
@@ -320,7 +315,7 @@ class Resolver:
         if exchange is None or not exchange.tcp:
             return
         reply, question = exchange.reply, exchange.question
-        reply += data[: REPLY_MAX + 2 - len(reply)]
+        reply += data
         size = int.from_bytes(reply[:2], "big")
         if len(reply) >= 2 and len(reply) >= 2 + size:
             message = bytes(reply[2 : 2 + size])

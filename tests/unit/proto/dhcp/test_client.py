@@ -250,6 +250,37 @@ def test_a_lease_for_ever_asks_for_nothing() -> None:
     assert client.deadline() is None and client.poll(1 << 62) == []
 
 
+def test_an_acknowledgement_of_another_address_than_the_one_asked_for_is_dropped() -> None:
+    client = Client(MAC, "", seeded())
+    client.receive(0, reply(one(client.poll(0), dhcpv4.DISCOVER), dhcpv4.OFFER))
+    request = one(client.poll(0), dhcpv4.REQUEST)
+    client.receive(0, reply(request, dhcpv4.ACK, own=b"\x0a\0\0\x63"))
+    assert client.lease is None and client.statistics()["dropped"] == 1
+
+
+def test_a_lease_ends_in_time_even_while_it_is_asked_for_again() -> None:
+    client = leased()
+    client.restart((HOUR - 2) * SECOND)
+    one(client.poll((HOUR - 2) * SECOND), dhcpv4.REQUEST)
+    assert client.deadline() == HOUR * SECOND
+    client.poll(HOUR * SECOND)
+    assert client.lease is None
+
+
+def test_after_ten_conflicts_a_minute_passes_between_two_tries_and_changes_are_bounded() -> None:
+    client, now, pauses = leased(), SECOND, []
+    for _ in range(40):
+        client.conflict(now)
+        one(client.poll(now), dhcpv4.DECLINE)
+        pauses.append((next_due(client) - now) // SECOND)
+        now = next_due(client)
+        client.receive(now, reply(one(client.poll(now), dhcpv4.DISCOVER), dhcpv4.OFFER))
+        client.receive(now, reply(one(client.poll(now), dhcpv4.REQUEST), dhcpv4.ACK))
+    assert pauses == [10] * 9 + [60] * 31
+    changes = client.take_changes()
+    assert len(changes) == 64 and changes[-2:] == [Change.LOST, Change.LEASED]
+
+
 def test_messages_for_others_and_of_other_times_are_dropped() -> None:
     client = Client(MAC, "", seeded())
     discover = one(client.poll(0), dhcpv4.DISCOVER)

@@ -87,6 +87,12 @@ def test_times_are_in_order_whatever_the_server_says(t1_t2: tuple[int, int]) -> 
     assert 0 < lease.t1 <= lease.t2 <= lease.expiry
 
 
+def test_two_hosts_do_not_renew_at_the_same_moment() -> None:
+    message = Message(2, 1, bytes(6), tuple(BASE.items()), yiaddr=ADDRESS)
+    early, late = (lease_of(message, 0, lambda size, byte=byte: byte * size) for byte in (b"\xff", b"\0"))  # type: ignore[misc]
+    assert early.t1 is not None and late.t1 == 1800 * SECOND and 1687 * SECOND < early.t1 < 1688 * SECOND
+
+
 def test_an_option_that_makes_no_sense_is_as_none() -> None:
     lease = read(c6=b"\1\2\3", c3=b"", c26=b"\0\x44", c15=b"a b", c12=b"\x1b[2J", c119=b"\xc0\0", c42=b"\x7f\0\0\1")
     assert (lease.dns, lease.routers, lease.mtu, lease.domain) == ((), (), None, "")

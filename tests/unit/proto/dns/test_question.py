@@ -123,8 +123,14 @@ def test_every_try_has_another_identifier_and_another_case() -> None:
     assert tries[2].questions[0].name == NAME  # for a server that gives back no capitals
 
 
-def test_a_server_of_before_edns_is_asked_again_without() -> None:
+def test_addresses_are_bounded() -> None:
     machine = question()
+    machine.receive(0, ONE, reply(sent(machine), *(host(NAME, bytes((10, 0, 0, n))) for n in range(100))))
+    assert machine.answer is not None and len(machine.answer.addresses) == 64
+
+
+def test_a_server_of_before_edns_is_asked_again_without() -> None:
+    machine = question(servers=(ONE, TWO))
     query = sent(machine)
     assert query.additionals[0].type == dns.OPT
     machine.receive(0, ONE, dns.emit(dns.Message(query.id, dns.QR | dns.FORMAT_ERROR)))  # without the question

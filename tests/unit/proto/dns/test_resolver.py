@@ -141,6 +141,13 @@ def test_search_domains_are_tried_in_order(name: str, asked: list[str]) -> None:
     assert serve(machine, {}) == asked and lookup.outcome is Outcome.NO_NAME
 
 
+def test_a_name_that_would_be_too_long_in_a_domain_is_not_tried_there() -> None:
+    label, domain = "x" * 63, ".".join(["y" * 60] * 3)
+    machine = resolver(domain, "z", settings=Settings(ndots=9))
+    machine.lookup(0, f"{label}.{label}", dns.A)
+    assert serve(machine, {}) == [f"{label}.{label}.z.", f"{label}.{label}."]
+
+
 def test_the_first_search_domain_that_has_the_name_ends_the_search() -> None:
     machine = resolver("one", "two")
     lookup = machine.lookup_addresses(0, "web")
