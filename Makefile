@@ -6,8 +6,8 @@ READY := $(VENV)/ready
 QEMU := qemu-system-x86_64
 QEMU_PACKAGE := qemu-system-x86
 # Clients and peers that nobody here wrote: the tests of the network drive an image with them.
-CLIENTS := curl wrk dig nmap ping redis-server
-CLIENT_PACKAGES := curl wrk bind9-dnsutils nmap iputils-ping redis-server iproute2
+CLIENTS := curl wrk dig nmap ping redis-server dnsmasq
+CLIENT_PACKAGES := curl wrk bind9-dnsutils nmap iputils-ping redis-server dnsmasq-base iproute2
 JOBS ?= $(shell nproc)
 SUDO := $(shell test "$$(id -u)" = 0 || { test -t 0 && echo sudo || echo sudo -n; })
 

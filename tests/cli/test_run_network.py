@@ -36,7 +36,6 @@ def refusal(*words: str) -> str:
         (["--ip", "10.0.0.2/24", "--gateway", "router"], "--gateway: 'router' is no IPv4 address."),
         (["--ip", "10.0.0.2/24"], "--ip needs --tap: the user-mode network has its own"),
         (["--gateway", "10.0.2.9"], "--gateway needs --tap: the user-mode network has its own addresses"),
-        (["--tap", "tap0"], "--tap needs an address: --ip 10.0.0.2/24 (and --gateway, --dns); there is no DHCP client"),
         (["--tap", "tap0", "--ip", "10.0.0.2/24", "--net", "user"], "--net user and --tap are two networks"),
         (["--dns", "8.8.8"], "--dns: '8.8.8' is no IPv4 address."),
         (["--mac", "01:00:00:00:00:01"], "--mac: 01:00:00:00:00:01 is a multicast address"),

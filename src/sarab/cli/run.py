@@ -231,8 +231,6 @@ def _network_options(arguments: argparse.Namespace) -> NetworkOptions | None:
 
     if arguments.net == "user" and arguments.tap is not None:
         raise UsageError("--net user and --tap are two networks, and there is one card: give one of them")
-    if arguments.tap is not None and not arguments.ip:
-        raise UsageError("--tap needs an address: --ip 10.0.0.2/24 (and --gateway, --dns); there is no DHCP client yet")
     return make(
         tap=arguments.tap,
         forwards=arguments.publish,

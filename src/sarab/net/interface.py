@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sarab.device.network import Offload, Outgoing
 from sarab.net.neighbours import Neighbours
 from sarab.net.slaac import Autoconfiguration
 from sarab.wire.address import ANY4, BROADCAST4, broadcast_of, in_network, is_link_local
+
+if TYPE_CHECKING:
+    from sarab.net.leases import Leases
 
 OUTGOING_MAX = 4096
 """Frames that wait for the card; what comes on top is dropped, as a full ring drops."""
@@ -23,6 +26,10 @@ class Configuration(NamedTuple):
     dns: tuple[bytes, ...] = ()
     ipv6: bool = False
     """Make a link-local address, listen to routers. Also so where an IPv6 address is given."""
+    dhcp: bool = False
+    """Lease an IPv4 address, and what goes with it."""
+    hostname: str = ""
+    """What a DHCP server is told."""
 
 
 class Changes:
@@ -70,6 +77,8 @@ class Interface:
         self.set_addresses(configuration.addresses)
         self.gateways: tuple[bytes, ...] = configuration.gateways
         self.neighbours = Neighbours()
+        self.leases: Leases | None = None
+        """The DHCP client, where there is one."""
         self.outgoing: list[Outgoing] = []
         self.dropped = 0
         self.packets_in = self.packets_out = self.bytes_in = self.bytes_out = 0

@@ -8,6 +8,7 @@ from sarab.device.network import Outgoing
 from sarab.net.endpoints import Arrived, Path
 from sarab.net.errors import NetworkUnreachable
 from sarab.net.interface import Interface
+from sarab.net.leases import CLIENT_PORT
 from sarab.net.reassembly import Reassembly
 from sarab.proto.tcp.values import Event
 from sarab.wire import arp, ethernet, icmpv4, ipv4, udp
@@ -104,6 +105,9 @@ class Ipv4:
             and not verified(body, pseudo_header(source, destination, ipv4.UDP, datagram.length))
         ):
             self._stack.counters["bad_checksum"] += 1
+            return
+        if datagram.dst_port == CLIENT_PORT and interface is not None and interface.leases is not None:
+            interface.leases.receive(now, bytes(body[udp.HEADER_SIZE :]))
             return
         many = interface is not None and not interface.has(destination)
         data = bytes(body[udp.HEADER_SIZE :])

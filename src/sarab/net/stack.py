@@ -21,6 +21,7 @@ from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener, Pa
 from sarab.net.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable, PortsExhausted
 from sarab.net.interface import Changes, Configuration, Interface
 from sarab.net.ipv4 import Ipv4
+from sarab.net.leases import Leases
 from sarab.net.names import Lookup, Names
 from sarab.proto.tcp.values import Event, Settings
 from sarab.wire import ethernet, ipv4, udp
@@ -88,6 +89,8 @@ class Stack:
         self.interfaces.append(interface)
         if configuration is not None:
             self.names.servers += tuple(server for server in configuration.dns if server not in self.names.servers)
+            if configuration.dhcp:
+                interface.leases = Leases(self, interface, configuration.hostname, self.random)
         return interface
 
     def route(self, destination: bytes) -> tuple[Interface, bytes]:
@@ -301,6 +304,8 @@ class Stack:
         self.ipv6.reassembly.poll(now)
         out = []
         for interface in self.interfaces:
+            if interface.leases is not None:
+                interface.leases.poll(now)
             for question in interface.neighbours.poll(now):
                 self.ipv4.ask(interface, question.address, question.mac)
             if interface.neighbours.failed:
@@ -324,6 +329,8 @@ class Stack:
         times.append(self.ipv6.reassembly.deadline())
         for interface in self.interfaces:
             times.append(interface.neighbours.deadline())
+            if interface.leases is not None:
+                times.append(interface.leases.client.deadline())
             if interface.ipv6:
                 times.append(self.ipv6.discovery.deadline(interface))
         return min((time for time in times if time is not None), default=None)

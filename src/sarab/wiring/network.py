@@ -59,6 +59,8 @@ def configuration(environ: Mapping[str, str], card: str) -> Configuration:
         dns=tuple(_read("SARAB_DNS", parse, item) for item in _items(environ, "SARAB_DNS", card)),
         # Who gives IPv6 addresses by hand wants these and no others; else the link's routers say them.
         ipv6=not any(len(address) == 16 for address, _ in addresses),
+        dhcp=not any(len(address) == 4 for address, _ in addresses),
+        hostname=environ.get("SARAB_HOSTNAME", ""),
     )
 
 
