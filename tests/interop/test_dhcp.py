@@ -71,7 +71,11 @@ def test_an_address_and_names_come_from_dnsmasq(lab: Lab, tmp_path: Path) -> Non
             """
         )
     )
-    listener = "import socket\nlistener = socket.create_server(('0.0.0.0', 9100))\npeer, _ = listener.accept()\npeer.send(b'hello')\n"
+    listener = """
+        import socket
+        peer, _ = socket.create_server(("0.0.0.0", 9100)).accept()
+        peer.send(b"hello")
+        """
     within = ("ip", "netns", "exec", lab.client)
     with (tmp_path / "dnsmasq.log").open("wb") as log:
         server = subprocess.Popen((*within, *words), stdout=log, stderr=log)
