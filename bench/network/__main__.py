@@ -21,6 +21,8 @@ from bench.result import Failed, Unavailable
 
 PROGRAMS = Path(__file__).parent / "programs"
 HTTP_PORT, BULK_PORT = 8000, 9000
+IDLE, IDLE_CLIENTS = 10_000, 4
+"""Connections; a process may have a few thousand descriptors."""
 MIRAGEOS = {"http 64": 59_750.0, "http 1": 14_900.0, "tcp in": 3.49, "tcp out": 1.78}
 """Measured on this kind of machine, Solo5 spt (shared/MIRAGEOS.md section 2.3): for orientation, not of this run."""
 UNITS = {
@@ -29,7 +31,9 @@ UNITS = {
     "http 1000": "requests/s",
     "tcp in": "Gbit/s",
     "tcp out": "Gbit/s",
+    "idle": "MB more",
 }
+NAMES = {"idle": "10,000 idle connections"}
 
 Samples = dict[str, list[float]]
 
@@ -80,6 +84,7 @@ def _serve_and_ask(place: Lab, name: str, path: str, samples: Samples, seconds: 
         for connections in (1, 64, 1000):
             rate = requests_per_second(place, connections, seconds)
             samples.setdefault(f"http {connections}", []).append(rate)
+        samples.setdefault("idle", []).append(idle_memory(place, server.pid))
     finally:
         place.stop(server)
     server = place.serve(namespace, [*start, str(PROGRAMS / "bulk_server.py")], BULK_PORT, log)
@@ -101,6 +106,34 @@ def requests_per_second(place: Lab, connections: int, seconds: int) -> float:
     return float(found[1])
 
 
+def idle_memory(place: Lab, server: int) -> float:
+    """Return how many MB the server's processes grow by IDLE idle connections."""
+    before = _resident(server)
+    words = (
+        sys.executable,
+        str(PROGRAMS / "idle_client.py"),
+        SERVER_ADDRESS,
+        str(HTTP_PORT),
+        str(IDLE // IDLE_CLIENTS),
+    )
+    clients = [place.hold(words) for _ in range(IDLE_CLIENTS)]
+    try:
+        return _resident(server) - before
+    finally:
+        for client in clients:
+            client.communicate()
+
+
+def _resident(process: int) -> float:
+    """Return the MB of a process and its children that are in memory."""
+    total = 0.0
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            total += int(line.split()[1]) / 1000
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return total + sum(_resident(int(child)) for child in children)
+
+
 def table(results: dict[str, Samples]) -> str:
     """Return medians and ratios as a Markdown table."""
     names = list(results)
@@ -110,7 +143,11 @@ def table(results: dict[str, Samples]) -> str:
         shown = [f"{median:,.0f}" if median >= 100 else f"{median:.1f}" for median in medians]
         ratio = f"{medians[-1] / medians[0]:.2f}"
         mirage = MIRAGEOS.get(what)
-        lines.append(f"| {what}, {unit} | " + " | ".join([*shown, ratio, f"{mirage:,}" if mirage else ""]) + " |")
+        lines.append(
+            f"| {NAMES.get(what, what)}, {unit} | "
+            + " | ".join([*shown, ratio, f"{mirage:,}" if mirage else ""])
+            + " |"
+        )
     lines.append(f"\n{os.cpu_count()} cores, Python {sys.version.split()[0]}; medians; ratio: compiled to Linux.")
     return "\n".join(lines)
 

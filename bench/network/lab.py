@@ -98,6 +98,17 @@ class Lab:
             raise Failed(f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}")
         return done
 
+    def hold(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a client on the client's core, wait until it prints a line, and return it. Raises Failed."""
+        process = subprocess.Popen(
+            self._within(self.client, CLIENT_CORE, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            process.wait()
+            raise Failed(f"{' '.join(command)} ended with status {process.returncode}")
+        return process
+
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """End a server and everything that it started."""
         for how in (signal.SIGTERM, signal.SIGKILL):
