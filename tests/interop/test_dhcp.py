@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.network.lab import CLIENT_ADDRESS, Lab
-from bench.result import Unavailable
+from tests.interop.programs import ON_TAP
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
-
-SARAB = str(Path(sys.executable).with_name("sarab"))
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    try:
-        made = Lab()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    try:
-        made.tap()
-        yield made
-    finally:
-        made.close()
+pytestmark = pytest.mark.slow
 
 
 def test_an_address_and_names_come_from_dnsmasq(lab: Lab, tmp_path: Path) -> None:
@@ -82,7 +65,7 @@ def test_an_address_and_names_come_from_dnsmasq(lab: Lab, tmp_path: Path) -> Non
     peer = subprocess.Popen((*within, sys.executable, "-c", textwrap.dedent(listener)))
     time.sleep(0.5)
     try:
-        said = lab.run((SARAB, "run", "--on", "process", "--tap", "tap0", "--hostname", "web", str(program))).stdout
+        said = lab.run((*ON_TAP, "--hostname", "web", str(program))).stdout
     finally:
         for process in (server, peer):
             process.kill()

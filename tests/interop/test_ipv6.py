@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.network.lab import SERVER_ADDRESS, Lab
-from bench.result import Unavailable
+from tests.interop.programs import WITH_ADDRESS
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
+pytestmark = pytest.mark.slow
 
-SARAB = str(Path(sys.executable).with_name("sarab"))
 HOST, OURS = "fd77::1", "fd77::2"
-ON_TAP = (SARAB, "run", "--on", "process", "--tap", "tap0", "--ip", f"{SERVER_ADDRESS}/24", "--ip", f"{OURS}/64")
+WITH_BOTH = (*WITH_ADDRESS, "--ip", f"{OURS}/64")
 
 PROGRAM = """
     import asyncio, hashlib
@@ -48,25 +45,17 @@ PROGRAM = """
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    try:
-        made = Lab()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    try:
-        made.tap()
-        words = ("ip", "-n", made.client, "address", "add", f"{HOST}/64", "dev", "tap0", "nodad")
-        if subprocess.run(words, capture_output=True).returncode != 0:
-            pytest.skip("this kernel has no IPv6")
-        yield made
-    finally:
-        made.close()
+def lab6(lab: Lab) -> Lab:
+    words = ("ip", "-n", lab.client, "address", "add", f"{HOST}/64", "dev", "tap0", "nodad")
+    if subprocess.run(words, capture_output=True).returncode != 0:
+        pytest.skip("this kernel has no IPv6")
+    return lab
 
 
-def test_both_families_are_served(lab: Lab, tmp_path: Path) -> None:
+def test_both_families_are_served(lab6: Lab, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM))
-    lab.serve(lab.client, (*ON_TAP, str(program)), 9000, tmp_path / "log")
+    lab6.serve(lab6.client, (*WITH_BOTH, str(program)), 9000, tmp_path / "log")
     client = """
         import hashlib, os, socket, sys, time
         for _ in range(50):  # until duplicate address detection is over
@@ -91,15 +80,15 @@ def test_both_families_are_served(lab: Lab, tmp_path: Path) -> None:
             assert peer.recv(65536) == data, size
         print("datagrams")
         """
-    said = lab.run((sys.executable, "-c", textwrap.dedent(client), OURS, HOST, SERVER_ADDRESS)).stdout
+    said = lab6.run((sys.executable, "-c", textwrap.dedent(client), OURS, HOST, SERVER_ADDRESS)).stdout
     assert said == "True\nTrue\ndatagrams\n", (tmp_path / "log").read_text()
-    said = lab.run(("ping", "-6", "-c", "10", "-i", "0.01", "-s", "1400", OURS)).stdout
+    said = lab6.run(("ping", "-6", "-c", "10", "-i", "0.01", "-s", "1400", OURS)).stdout
     assert "10 received, 0% packet loss" in said
-    said = lab.run(("ping", "-6", "-c", "2", "-i", "0.01", "-s", "20000", OURS)).stdout
+    said = lab6.run(("ping", "-6", "-c", "2", "-i", "0.01", "-s", "20000", OURS)).stdout
     assert "2 received, 0% packet loss" in said, "fragments"
 
 
-def test_the_stack_connects_to_linux(lab: Lab, tmp_path: Path) -> None:
+def test_the_stack_connects_to_linux(lab6: Lab, tmp_path: Path) -> None:
     server = tmp_path / "server.py"
     server.write_text(
         textwrap.dedent(
@@ -135,9 +124,9 @@ def test_the_stack_connects_to_linux(lab: Lab, tmp_path: Path) -> None:
             """
         )
     )
-    process = subprocess.Popen(("ip", "netns", "exec", lab.client, sys.executable, str(server)))
+    process = subprocess.Popen(("ip", "netns", "exec", lab6.client, sys.executable, str(server)))
     try:
-        said = lab.run((*ON_TAP, str(program))).stdout
+        said = lab6.run((*WITH_BOTH, str(program))).stdout
     finally:
         process.kill()
         process.wait()

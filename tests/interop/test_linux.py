@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.network.lab import CLIENT_ADDRESS, SERVER_ADDRESS, Lab
-from bench.result import Unavailable
+from tests.interop.programs import BULK_CLIENT, HASHING, WITH_ADDRESS, given, write
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
-
-SARAB = str(Path(sys.executable).with_name("sarab"))
-ON_TAP = (SARAB, "run", "--on", "process", "--tap", "tap0", "--ip", f"{SERVER_ADDRESS}/24")
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    try:
-        made = Lab()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    try:
-        made.tap()
-        yield made
-    finally:
-        made.close()
+pytestmark = pytest.mark.slow
 
 
 def have(program: str) -> str:
@@ -46,63 +27,11 @@ def python(lab: Lab, source: str, *words: str, timeout_s: float = 120) -> str:
     return lab.run((sys.executable, "-c", textwrap.dedent(source), *words), timeout_s=timeout_s).stdout
 
 
-def write(folder: Path, source: str) -> str:
-    path = folder / "program.py"
-    path.write_text(textwrap.dedent(source))
-    return str(path)
-
-
-HASHING = """
-    import asyncio, hashlib
-
-    async def take(reader, writer):
-        digest, count = hashlib.sha256(), 0
-        while data := await reader.read(1 << 16):
-            digest.update(data)
-            count += len(data)
-        writer.write(f"{count} {digest.hexdigest()}".encode())
-        writer.close()
-
-    async def give(reader, writer):
-        block = hashlib.sha256(b"seed").digest() * 2048
-        for number in range(512):
-            writer.write(number.to_bytes(4, "big") + block)
-            await writer.drain()
-        writer.close()
-
-    async def main():
-        async with await asyncio.start_server(take, "0.0.0.0", 9000), await asyncio.start_server(give, "0.0.0.0", 9001):
-            await asyncio.Event().wait()
-
-    asyncio.run(main())
-    """
-
-
 @pytest.mark.parametrize("mtu", [1280, 1500, 9000])
 def test_bulk_transfers_arrive_whole(lab: Lab, tmp_path: Path, mtu: int) -> None:
     subprocess.run(("ip", "-n", lab.client, "link", "set", "tap0", "mtu", str(mtu)), check=True)
-    lab.serve(lab.client, (*ON_TAP, write(tmp_path, HASHING)), 9000, tmp_path / "log")
-    said = python(
-        lab,
-        """
-        import hashlib, os, socket, sys
-        digest, peer = hashlib.sha256(), socket.create_connection((sys.argv[1], 9000))
-        for _ in range(100):
-            piece = os.urandom(100_003)
-            digest.update(piece)
-            peer.sendall(piece)
-        peer.shutdown(socket.SHUT_WR)
-        print(peer.makefile().read() == f"10000300 {digest.hexdigest()}")
-        digest, peer = hashlib.sha256(), socket.create_connection((sys.argv[1], 9001))
-        while data := peer.recv(1 << 20):
-            digest.update(data)
-        print(digest.hexdigest())
-        """,
-        SERVER_ADDRESS,
-    )
-    block = hashlib.sha256(b"seed").digest() * 2048
-    sent = hashlib.sha256(b"".join(number.to_bytes(4, "big") + block for number in range(512))).hexdigest()
-    assert said == f"True\n{sent}\n"
+    lab.serve(lab.client, (*WITH_ADDRESS, write(tmp_path, HASHING.format(blocks=512))), 9000, tmp_path / "log")
+    assert python(lab, BULK_CLIENT, SERVER_ADDRESS, "100") == f"True\n{given(512)}\n"
 
 
 def test_thousands_of_short_connections(lab: Lab, tmp_path: Path) -> None:
@@ -119,7 +48,7 @@ def test_thousands_of_short_connections(lab: Lab, tmp_path: Path) -> None:
 
         asyncio.run(main())
         """
-    lab.serve(lab.client, (*ON_TAP, write(tmp_path, program)), 9000, tmp_path / "log")
+    lab.serve(lab.client, (*WITH_ADDRESS, write(tmp_path, program)), 9000, tmp_path / "log")
     said = python(
         lab,
         """
@@ -178,7 +107,7 @@ def test_the_stack_connects_to_linux(lab: Lab, tmp_path: Path) -> None:
         """
     process = subprocess.Popen(("ip", "netns", "exec", lab.client, sys.executable, str(script)))
     try:
-        done = lab.run((*ON_TAP, write(tmp_path, client)))
+        done = lab.run((*WITH_ADDRESS, write(tmp_path, client)))
     finally:
         process.kill()
         process.wait()
@@ -212,7 +141,7 @@ SLEEPER = """
 
 def test_ping_and_nmap(lab: Lab, tmp_path: Path) -> None:
     have("ping"), have("nmap")
-    lab.serve(lab.client, (*ON_TAP, write(tmp_path, SLEEPER)), 9000, tmp_path / "log")
+    lab.serve(lab.client, (*WITH_ADDRESS, write(tmp_path, SLEEPER)), 9000, tmp_path / "log")
     said = lab.run(("ping", "-c", "20", "-i", "0.01", "-s", "1400", SERVER_ADDRESS)).stdout
     assert "20 received, 0% packet loss" in said
     said = lab.run(("ping", "-c", "3", "-i", "0.01", "-s", "20000", SERVER_ADDRESS)).stdout
@@ -227,7 +156,7 @@ def test_ping_and_nmap(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_datagrams_of_every_size(lab: Lab, tmp_path: Path) -> None:
-    lab.serve(lab.client, (*ON_TAP, write(tmp_path, SLEEPER)), 9000, tmp_path / "log")
+    lab.serve(lab.client, (*WITH_ADDRESS, write(tmp_path, SLEEPER)), 9000, tmp_path / "log")
     said = python(
         lab,
         """
@@ -275,7 +204,7 @@ def test_resets_half_closes_and_a_reader_that_stops(lab: Lab, tmp_path: Path) ->
 
         asyncio.run(main())
         """
-    lab.serve(lab.client, (*ON_TAP, write(tmp_path, program)), 9000, tmp_path / "log")
+    lab.serve(lab.client, (*WITH_ADDRESS, write(tmp_path, program)), 9000, tmp_path / "log")
     said = python(
         lab,
         """
