@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from sarab.net.endpoints import Datagrams, Flow, Listener
@@ -58,7 +59,7 @@ _CHANGED: dict[tuple[Settings, str, Any], Settings] = {}
 def change(flow: Flow, name: str, value: Any) -> None:
     """Set one field of a living connection's settings."""
     machine = flow.machine
-    settings = machine._settings
+    settings = machine.settings
     if getattr(settings, name) == value:
         return
     key = settings, name, value
@@ -67,7 +68,7 @@ def change(flow: Flow, name: str, value: Any) -> None:
         if len(_CHANGED) >= 64:  # programs set a few options, always the same
             _CHANGED.clear()
         changed = _CHANGED[key] = settings._replace(**{name: value})
-    machine._settings = changed
+    machine.configure(monotonic_ns(), changed)
 
 
 class Face:
@@ -111,7 +112,7 @@ class Face:
         elif (level, option) == (socket.SOL_SOCKET, socket.SO_TYPE):
             value = int(self.type)
         elif isinstance(self.endpoint, Flow) and (level, option) == (socket.IPPROTO_TCP, socket.TCP_NODELAY):
-            value = int(not self.endpoint.machine._settings.nagle)
+            value = int(not self.endpoint.machine.settings.nagle)
         else:
             value = self.options.get((level, option), 0)
         return value.to_bytes(4, "little")[:size] if size and isinstance(value, int) else value
@@ -132,8 +133,6 @@ class Face:
 
     def driver_now(self) -> int:
         """The time of the stack."""
-        from sarab.aio.network import monotonic_ns
-
         return monotonic_ns()
 
     def close(self) -> None:

@@ -488,8 +488,12 @@ class Stack:
                 else:
                     self.counters["loopback_dropped"] += 1
             return
+        machine = flow.machine
         make = tcp.frames if len(path.tail) == 8 else ipv6.frames
-        for frame in make(path, segments, interface.offloads, flow.machine.snd_mss):
+        frames = make(path, segments, interface.offloads, machine.snd_mss)
+        if machine.uses_ecn:
+            frames = [tcp.capable(f) if machine.ect(s) else f for f, s in zip(frames, segments, strict=True)]
+        for frame in frames:
             if path.mac is None:
                 neighbours = path.neighbours or interface.neighbours
                 neighbours.enqueue(now, path.hop, frame)

@@ -132,13 +132,10 @@ class Tcp:
         if flow is None:
             self._for_nobody(now, arrived)
             return
-        machine = flow.machine
-        if machine.state is State.TIME_WAIT and segment.flags & (SYN | ACK | RST) == SYN:
-            # RFC 6191, RFC 9293 section 3.10.7.4: a new connection of the same peer, clearly behind the old one.
-            if (segment.seq - machine.rx.rcv_nxt) & MASK < 0x80000000:
-                self._remove(flow)
-                self._for_nobody(now, arrived)
-                return
+        if flow.machine.gives_way(segment):
+            self._remove(flow)
+            self._for_nobody(now, arrived)
+            return
         self._deliver(now, flow, segment, arrived.ce, arrived.gso_size)
 
     def for_flow(self, now: int, flow: Flow, segment: Segment, ce: bool, gso_size: int) -> None:
@@ -394,6 +391,17 @@ def frames(path: Path, segments: Iterable[Segment], offloads: Offload, mss: int)
         else:
             out.append(Outgoing(header, payload))
     return out
+
+
+def capable(frame: Outgoing) -> Outgoing:
+    """Return the frame with ECT(0) in its IP header (RFC 3168 section 5)."""
+    header = frame.header
+    if header[14] >> 4 == 6:
+        return frame._replace(header=header[:15] + bytes((header[15] | 0x20,)) + header[16:])
+    # The checksum is of words, and one has grown by two (RFC 1624).
+    stored = (_SUM.unpack_from(header, 24)[0] + 65535 - 2) % 65535
+    marked = header[:15] + bytes((header[15] | 2,)) + header[16:24] + _SUM.pack(stored) + header[26:]
+    return frame._replace(header=marked)
 
 
 def whole_checksum(header: bytes, payload: bytes | memoryview, source: bytes, destination: bytes) -> bytes:

@@ -161,6 +161,11 @@ class Connection(Arrivals):
         self._end(now, Event.NONE)
         self._deadline = now
 
+    @property
+    def settings(self) -> Settings:
+        """How it behaves."""
+        return self._settings
+
     def configure(self, now: int, settings: Settings) -> None:
         """Go on under other settings: everything that was not agreed upon in the handshake takes effect at once."""
         self._settings = settings
@@ -205,6 +210,11 @@ class Connection(Arrivals):
         if self._use_ts and stamps is not None and stamps[0] != self._ts_recent:
             return (stamps[0] - self._ts_recent) & MASK < 0x80000000
         return unwrap(syn.seq, self.rx.rcv_nxt) >= self.rx.rcv_nxt
+
+    @property
+    def uses_ecn(self) -> bool:
+        """Whether ect() may say yes."""
+        return self._ecn
 
     def ect(self, segment: Segment) -> bool:
         """Is a segment of the last poll() to be sent as capable of ECN: new data, and no other (RFC 3168 6.1)?"""
