@@ -32,7 +32,7 @@ lint: $(READY) ## Check style and types
 bench: setup kernel ## Measure against Linux, side by side (BENCH="--runs N --only CLAIM ...")
 	$(PYTHON) -m bench $(BENCH)
 
-bench-net: setup clients ## Measure the network stack against Linux's, side by side (BENCH="--runs N")
+bench-net: setup clients ## Measure the network stack against Linux's, side by side (BENCH="--runs N --only NAME ...")
 	$(PYTHON) -m bench.network $(BENCH)
 
 regrtest: setup kernel ## Run CPython's own tests in an image and on Linux, and compare

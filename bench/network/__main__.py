@@ -1,155 +1,167 @@
 """``python -m bench.network`` (``make bench-net``): sarab's stack against Linux's own, the same programs in one run.
 
-Three servers on one core answer a client on the other core: the program on Linux's sockets (over a veth), the same
-program on sarab's stack in a Linux process (over a tap), and that with the stack compiled by mypyc.
+Servers on one core answer a client on the other: the program on Linux's sockets (over a veth) with asyncio and with
+uvloop; the same program on sarab's stack in a Linux process (over a tap); and that with the stack compiled by mypyc.
+`flow ...` is a server on the stack's own flows instead of asyncio.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import re
-import statistics
+import json
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from bench.network.compiled import compiled_tree
+from bench.network import table
+from bench.network.compiled import ROOT, compiled_tree
 from bench.network.lab import PREFIX, SERVER_ADDRESS, Lab, lab
+from bench.network.measure import FLOW, MEASUREMENTS, PROGRAMS, Measurement, Server, chosen
+from bench.network.table import LINUX, Samples
 from bench.result import Failed, Unavailable
 
-PROGRAMS = Path(__file__).parent / "programs"
-HTTP_PORT, BULK_PORT = 8000, 9000
-IDLE, IDLE_CLIENTS = 10_000, 4
-"""Connections; a process may have a few thousand descriptors."""
-MIRAGEOS = {"http 64": 59_750.0, "http 1": 14_900.0, "tcp in": 3.49, "tcp out": 1.78}
-"""Measured on this kind of machine, Solo5 spt (shared/MIRAGEOS.md section 2.3): for orientation, not of this run."""
-UNITS = {
-    "http 1": "requests/s",
-    "http 64": "requests/s",
-    "http 1000": "requests/s",
-    "tcp in": "Gbit/s",
-    "tcp out": "Gbit/s",
-    "idle": "MB more",
-}
-NAMES = {"idle": "10,000 idle connections"}
+UVLOOP = "uvloop==0.23.0"
+"""Not among the packages of .venv: there uvicorn would find it, and every image with uvicorn would carry it."""
 
-Samples = dict[str, list[float]]
+
+class Contestant:
+    """What serves: a stack, an event loop, a Python path."""
+
+    def __init__(self, name: str, *, path: str = "", uvloop: bool = False) -> None:
+        """`path`: where `sarab` is imported from, "" for this checkout's; of Linux what else is to be imported."""
+        self.name, self.path, self.uvloop = name, path, uvloop
+        self.linux = uvloop or name == LINUX
+
+    def runs(self, measurement: Measurement) -> bool:
+        """Linux has no flows of ours, and answers pings without a program."""
+        return not self.linux or (measurement.program != FLOW and not (self.uvloop and measurement.name == "ping"))
+
+    def link(self, place: Lab) -> None:
+        """Make its link."""
+        if self.linux:
+            place.veth()
+        else:
+            place.tap()
+
+    def command(self, program: str) -> list[str]:
+        """Return what starts a program."""
+        start = ["env", f"PYTHONPATH={self.path}"] if self.path else []
+        if self.linux:
+            return [*start, sys.executable, str(PROGRAMS / program), *(["uvloop"] if self.uvloop else [])]
+        sarab = str(Path(sys.executable).with_name("sarab"))
+        network = ["--tap", "tap0", "--ip", f"{SERVER_ADDRESS}/{PREFIX}"]
+        return [*start, sarab, "run", "--on", "process", *network, str(PROGRAMS / program)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; the exit status is 0 unless something failed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.network", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="rounds (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=4, help="of each measurement (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    wanted = chosen(options.only)
+    if not wanted:
+        print(f"bench: nothing is called {' or '.join(options.only)}", file=sys.stderr)
+        return 2
     try:
-        results = measure(options.runs, options.seconds)
+        everybody = contestants(options.on, options.tree)
+        results, failures = measure(everybody, wanted, options.runs, options.seconds)
     except (Failed, Unavailable) as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
-    print(table(results))
-    return 0
+    print(table.markdown(results))
+    for failure in failures:
+        print(f"\nFAILED: {failure}")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps({"samples": results, "failures": failures}, indent=2) + "\n")
+    return 1 if failures else 0
 
 
-def measure(runs: int, seconds: int) -> dict[str, Samples]:
-    """Return the samples of every server. The servers take turns, so that a busy minute hits all."""
-    tree = compiled_tree()
-    results: dict[str, Samples] = {"Linux": {}, "sarab": {}, "sarab, compiled": {}}
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.network", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=4, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME",
+                        help=f"measure this only, or all that begin so; again: this too. "
+                             f"{', '.join(each.name for each in MEASUREMENTS)}")  # fmt: skip
+    parser.add_argument("--on", action="append", default=[], metavar="CONTESTANT",
+                        help="measure this column only: Linux, uvloop, sarab, compiled, or a --tree's")  # fmt: skip
+    parser.add_argument("--tree", action="append", default=[], metavar="NAME=FOLDER",
+                        help="one more column: sarab from another folder (before and after a change)")  # fmt: skip
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench-net.json", help="where every sample goes")
+    return parser
+
+
+def contestants(names: Sequence[str], trees: Sequence[str]) -> list[Contestant]:
+    """Return the columns of the table, those with `names` or all. Raises Failed where one cannot be made."""
+    makers: dict[str, Callable[[], Contestant]] = {
+        LINUX: lambda: Contestant(LINUX),
+        "uvloop": lambda: Contestant("uvloop", path=str(_uvloop()), uvloop=True),
+        "sarab": lambda: Contestant("sarab"),
+        "compiled": lambda: Contestant("compiled", path=str(compiled_tree())),
+    }
+    for tree in trees:
+        name, named, folder = tree.partition("=")
+        if not named:
+            raise Failed(f"--tree wants NAME=FOLDER, not {tree}")
+        makers[name] = partial(Contestant, name, path=folder)
+    for name in names:
+        if name not in makers:
+            raise Failed(f"nobody is called {name}: there are {', '.join(makers)}")
+    return [make() for name, make in makers.items() if not names or name in names]
+
+
+def _uvloop() -> Path:
+    """Return a folder from which uvloop can be imported."""
+    folder = ROOT / "build" / UVLOOP
+    if not folder.exists():
+        words = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+        done = subprocess.run((*words, "--target", str(folder), UVLOOP), check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"{UVLOOP} cannot be installed: {done.stderr.strip()[-500:]}")
+    return folder
+
+
+def measure(
+    everybody: Sequence[Contestant], wanted: Sequence[Measurement], runs: int, seconds: int
+) -> tuple[dict[str, Samples], list[str]]:
+    """Return the samples of each contestant, and what failed. They take turns, so that a busy minute hits all."""
+    results: dict[str, Samples] = {each.name: {} for each in everybody}
+    failures: list[str] = []
+    programs = list(dict.fromkeys(each.program for each in wanted))
     with lab() as place, tempfile.TemporaryDirectory(prefix="sarab-bench-") as folder:
+        log = Path(folder) / "server.log"
         for _ in range(runs):
-            for name, samples in results.items():
-                if name == "Linux":
-                    place.veth()
-                else:
-                    place.tap()
-                path = str(tree) if name == "sarab, compiled" else ""
-                _serve_and_ask(place, name, path, samples, seconds, Path(folder) / "server.log")
-                place.unlink()
-    return results
+            for program in programs:
+                for each in everybody:
+                    mine = [found for found in wanted if found.program == program and each.runs(found)]
+                    if mine:
+                        samples = results[each.name]
+                        failures += [f"{each.name}: {why}" for why in _round(place, each, mine, samples, seconds, log)]
+    return results, failures
 
 
-def _serve_and_ask(place: Lab, name: str, path: str, samples: Samples, seconds: int, log: Path) -> None:
-    if name == "Linux":
-        namespace, start = place.server, [sys.executable]
-    else:
-        sarab = str(Path(sys.executable).with_name("sarab"))
-        network = ["--tap", "tap0", "--ip", f"{SERVER_ADDRESS}/{PREFIX}"]
-        namespace, start = place.client, [sarab, "run", "--on", "process", *network]
-        if path:
-            start = ["env", f"PYTHONPATH={path}", *start]
-    server = place.serve(namespace, [*start, str(PROGRAMS / "http_server.py")], HTTP_PORT, log)
+def _round(
+    place: Lab, contestant: Contestant, mine: Sequence[Measurement], samples: Samples, seconds: int, log: Path
+) -> Iterator[str]:
+    """Serve one program and measure; yield what failed."""
+    contestant.link(place)
     try:
-        for connections in (1, 64, 1000):
-            rate = requests_per_second(place, connections, seconds)
-            samples.setdefault(f"http {connections}", []).append(rate)
-        samples.setdefault("idle", []).append(idle_memory(place, server.pid))
+        namespace = place.server if contestant.linux else place.client
+        process = place.serve(namespace, contestant.command(mine[0].program), mine[0].port, log)
+        try:
+            for each in mine:
+                try:
+                    for name, value in each.measure(Server(place, process.pid, seconds)).items():
+                        samples.setdefault(name, []).append(value)
+                except Failed as why:
+                    yield f"{each.name}: {why}"
+        finally:
+            place.stop(process)
+    except Failed as why:
+        yield str(why)
     finally:
-        place.stop(server)
-    server = place.serve(namespace, [*start, str(PROGRAMS / "bulk_server.py")], BULK_PORT, log)
-    try:
-        for direction in ("in", "out"):
-            client = (sys.executable, str(PROGRAMS / "bulk_client.py"), SERVER_ADDRESS, direction, str(seconds))
-            samples.setdefault(f"tcp {direction}", []).append(float(place.run(client).stdout))
-    finally:
-        place.stop(server)
-
-
-def requests_per_second(place: Lab, connections: int, seconds: int) -> float:
-    """Return what wrk measures; Failed if it saw an error."""
-    words = ("wrk", "-t1", f"-c{connections}", f"-d{seconds}", f"http://{SERVER_ADDRESS}:{HTTP_PORT}/")
-    said = place.run(words).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    if found is None or "Socket errors" in said or "Non-2xx" in said:
-        raise Failed(f"{' '.join(words)} saw errors: {said}")
-    return float(found[1])
-
-
-def idle_memory(place: Lab, server: int) -> float:
-    """Return how many MB the server's processes grow by IDLE idle connections."""
-    before = _resident(server)
-    words = (
-        sys.executable,
-        str(PROGRAMS / "idle_client.py"),
-        SERVER_ADDRESS,
-        str(HTTP_PORT),
-        str(IDLE // IDLE_CLIENTS),
-    )
-    clients = [place.hold(words) for _ in range(IDLE_CLIENTS)]
-    try:
-        return _resident(server) - before
-    finally:
-        for client in clients:
-            client.communicate()
-
-
-def _resident(process: int) -> float:
-    """Return the MB of a process and its children that are in memory."""
-    total = 0.0
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            total += int(line.split()[1]) / 1000
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return total + sum(_resident(int(child)) for child in children)
-
-
-def table(results: dict[str, Samples]) -> str:
-    """Return medians and ratios as a Markdown table."""
-    names = list(results)
-    lines = ["| what | " + " | ".join(names) + " | ratio | MirageOS (not of this run) |", "| --- |" + " ---: |" * 5]
-    for what, unit in UNITS.items():
-        medians = [statistics.median(results[name][what]) for name in names]
-        shown = [f"{median:,.0f}" if median >= 100 else f"{median:.1f}" for median in medians]
-        ratio = f"{medians[-1] / medians[0]:.2f}"
-        mirage = MIRAGEOS.get(what)
-        lines.append(
-            f"| {NAMES.get(what, what)}, {unit} | "
-            + " | ".join([*shown, ratio, f"{mirage:,}" if mirage else ""])
-            + " |"
-        )
-    lines.append(f"\n{os.cpu_count()} cores, Python {sys.version.split()[0]}; medians; ratio: compiled to Linux.")
-    return "\n".join(lines)
+        place.unlink()
 
 
 if __name__ == "__main__":

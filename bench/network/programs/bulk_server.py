@@ -1,6 +1,7 @@
 """Bulk TCP: port 9000 takes bytes and throws them away, port 9001 sends zeros until the peer hangs up."""
 
 import asyncio
+import sys
 from typing import cast
 
 PIECE = bytes(1 << 18)
@@ -48,4 +49,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if "uvloop" in sys.argv:
+        import uvloop  # type: ignore[import-not-found]
+
+        uvloop.install()
     asyncio.run(main())
