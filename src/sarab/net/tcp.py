@@ -185,6 +185,9 @@ class Tcp:
         if segment.flags & RST:
             return
         listener = self._listener(arrived.destination, segment.dst_port)
+        if not self._stack.reaches(arrived.source):
+            self._stack.counters["no_route"] += 1  # nothing that we say would get there
+            return
         if listener is not None and segment.flags & (SYN | ACK) == SYN and not segment.flags & FIN:
             self._syn(now, arrived, listener)
             return
