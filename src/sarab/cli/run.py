@@ -25,7 +25,7 @@ IMAGES_KEPT_DAYS = 30
 
 MACHINE_OPTIONS = ("machine", "memory", "accel", "gdb", "trace", "marks")
 NETWORK_OPTIONS = ("publish", "tap", "ip", "gateway", "dns", "hostname", "mac", "pcap")
-PROCESS_NETWORK_OPTIONS = ("publish", "net", "mac", "pcap")
+PROCESS_NETWORK_OPTIONS = ("publish", "net")
 IMAGE_OPTIONS = ("include", "exclude", "with_source", "seal", "kernel")
 
 EPILOG = """\
@@ -59,12 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--net", choices=["user", "none"], help="user: behind this host's network (the default); none")
     network.add_argument("-p", "--publish", action="append", default=[], metavar="[ADDRESS:]HOST-PORT:PORT[/udp]",
                          help="have a port of this host (on 127.0.0.1) lead to one of the program's")  # fmt: skip
-    network.add_argument("--tap", metavar="NAME", help="put the card on a tap device of this host")
-    network.add_argument("--ip", action="append", default=[], metavar="ADDRESS/PREFIX", help="an address of the card")
+    network.add_argument("--tap", action="append", default=[], metavar="NAME",
+                         help="put a card on a tap device of this host; again: another card, eth1")  # fmt: skip
+    network.add_argument("--ip", action="append", default=[], metavar="[CARD=]ADDRESS/PREFIX",
+                         help="an address of the card (eth1=10.0.1.2/24: of another)")  # fmt: skip
     network.add_argument("--gateway", action="append", default=[], metavar="ADDRESS", help="the router on its network")
     network.add_argument("--dns", action="append", default=[], metavar="ADDRESS", help="a server that resolves names")
     network.add_argument("--hostname", metavar="NAME", help="the name of the program's host")
-    network.add_argument("--mac", metavar="MAC", help="the card's own address (02:...)")
+    network.add_argument("--mac", action="append", default=[], metavar="MAC", help="the card's own address (02:...)")
     network.add_argument("--pcap", type=Path, metavar="FILE", help="write every frame into a file for Wireshark")
     add_build_arguments(parser)
 
@@ -179,15 +181,15 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
 
     _refuse(arguments, PROCESS_NETWORK_OPTIONS, "means nothing to a Linux process (--on process)")
     environment = [parse_environment(item) for item in arguments.env]
-    if arguments.tap is None:
+    if not arguments.tap:
         _refuse(arguments, NETWORK_OPTIONS, "needs --tap: without it a Linux process has the host's own network")
     else:
-        from sarab.machine.network import check
+        from sarab.machine.network import check, process_environment
 
         options = _network_options(arguments)
         assert options is not None
         check(options)
-        environment = [("SARAB_TAP", arguments.tap), *options.environment, *environment]
+        environment = [*process_environment(options), *environment]
     if is_elf(Path(spec)):
         raise UsageError(f"{spec} is an image: name the application that it was built from, to run it on a process")
     application = parse(spec)
@@ -229,15 +231,15 @@ def _network_options(arguments: argparse.Namespace) -> NetworkOptions | None:
         return None
     from sarab.machine.network import make
 
-    if arguments.net == "user" and arguments.tap is not None:
+    if arguments.net == "user" and arguments.tap:
         raise UsageError("--net user and --tap are two networks, and there is one card: give one of them")
     return make(
-        tap=arguments.tap,
+        taps=arguments.tap,
         forwards=arguments.publish,
         addresses=arguments.ip,
         gateways=arguments.gateway,
         dns=arguments.dns,
-        mac=arguments.mac,
+        macs=arguments.mac,
         hostname=arguments.hostname,
         pcap=arguments.pcap,
     )

@@ -28,6 +28,15 @@ _FILE = Struct("<IHHiIII")
 _RECORD = Struct("<IIII")
 
 
+def file_of(path: str, index: int) -> str:
+    """Return where card `index` of several writes: eth0 into `path`, eth1 into out-eth1.pcap beside it."""
+    if index == 0:
+        return path
+    folder, slash, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    return f"{folder}{slash}{stem or suffix}-eth{index}{dot + suffix if stem else ''}"
+
+
 class Pcap:
     """A card around a card; device.network.Network. A file that cannot be written never harms the network."""
 

@@ -1,4 +1,4 @@
-"""A machine's network card: what the command line says of it, QEMU's words for it, and what the guest is told."""
+"""A machine's network cards: what the command line says of them, QEMU's words for them, and what the guest is told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from sarab.driver.pcap import file_of
 from sarab.errors import UsageError
 from sarab.machine.ports import check_free
 from sarab.wire import address
@@ -18,9 +19,12 @@ SLOT_ADDRESS, SLOT_SIZE, SLOT_LINE = 0xFEB00000, 512, 16
 """Where QEMU's microvm has its first virtio-mmio device (hw/i386/microvm.c), with one I/O APIC."""
 USER_ADDRESS, USER_GATEWAY, USER_DNS = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
 """QEMU's user-mode network (net/slirp.c): fixed, so no start waits for DHCP."""
+CARDS_MAX = 8
+"""Slots that QEMU's microvm has with one I/O APIC."""
 HOSTNAME_MAX = 63
 IFF_UP = 1
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
+_CARD = re.compile(r"eth([0-9]{1,3})=(.*)")
 _FORWARD = re.compile(
     r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?P<port>[0-9]+):(?P<guest>[0-9]+)(?:/(?P<kind>tcp|udp))?"
 )
@@ -41,14 +45,17 @@ class Forward(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """One card. Without a tap it is QEMU's user-mode network, which needs no right."""
+    """The cards: one on each tap, eth0 first. Without a tap one on QEMU's user-mode network, which needs no right.
 
-    tap: str | None = None
+    Addresses, gateways, DNS servers and MAC addresses are eth0's; `eth1=10.0.1.2/24` names another card.
+    """
+
+    taps: tuple[str, ...] = ()
     forwards: tuple[Forward, ...] = ()
     addresses: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
-    mac: str | None = None
+    macs: tuple[str, ...] = ()
     hostname: str | None = None
     pcap: Path | None = None
     environment: tuple[tuple[str, str], ...] = field(init=False, default=())
@@ -56,13 +63,10 @@ class NetworkOptions:
 
     def __post_init__(self) -> None:
         """Check what is said together. Raises UsageError."""
-        if self.tap is not None and self.forwards:
+        if self.taps and self.forwards:
             raise UsageError("-p forwards ports of the user-mode network; on a tap the machine's own ports are reached")
-        for gateway in self.gateways if self.addresses else ():
-            near = [item for item in self.addresses if _inside(gateway, item)]
-            if not near:
-                raise UsageError(f"the gateway {gateway} is in none of the networks of --ip: nobody could reach it")
-        if self.tap is None and (self.addresses or self.gateways):
+        self._check_cards()
+        if not self.taps and (self.addresses or self.gateways):
             raise UsageError(
                 f"--{'ip' if self.addresses else 'gateway'} needs --tap: the user-mode network has its own addresses, "
                 f"and the machine is {USER_ADDRESS.partition('/')[0]} in it"
@@ -73,13 +77,58 @@ class NetworkOptions:
                 if (forward.kind, forward.port) == (other.kind, other.port) and same_host:
                     raise UsageError(f"port {forward.port}/{forward.kind} of this host is forwarded twice")
         addresses, gateways, dns = self.addresses, self.gateways, self.dns
-        if self.tap is None:
+        if not self.taps:
             addresses, gateways, dns = (USER_ADDRESS,), (USER_GATEWAY,), dns or (USER_DNS,)
         words = {"SARAB_IP": addresses, "SARAB_GATEWAY": gateways, "SARAB_DNS": dns}
         told = [(name, ",".join(items)) for name, items in words.items() if items]
         if self.hostname is not None:
             told.append(("SARAB_HOSTNAME", self.hostname))
         object.__setattr__(self, "environment", tuple(told))
+
+    @property
+    def cards(self) -> int:
+        """How many cards the machine has."""
+        return len(self.taps) or 1
+
+    def of_card(self, index: int, items: tuple[str, ...]) -> list[str]:
+        """Return those of `items` that belong to a card, without its name."""
+        return [item for card, item in map(split_card, items) if card == index]
+
+    def pcap_of(self, index: int) -> Path | None:
+        """Return the file that a card's frames are written into: eth0's is the one that was named."""
+        return None if self.pcap is None else Path(file_of(str(self.pcap.absolute()), index))
+
+    def _check_cards(self) -> None:
+        for index, tap in enumerate(self.taps):
+            if tap in self.taps[:index]:
+                raise UsageError(f"--tap {tap} is given twice: each card needs a tap device of its own")
+        if len(self.taps) > CARDS_MAX:
+            raise UsageError(
+                f"a machine has {CARDS_MAX} network cards at most, and --tap is given {len(self.taps)} times"
+            )
+        options = {"ip": self.addresses, "gateway": self.gateways, "dns": self.dns, "mac": self.macs}
+        for option, items in options.items():
+            for item in items:
+                if split_card(item)[0] >= self.cards:
+                    have = "eth0 is the only card" if self.cards == 1 else f"the cards are eth0 to eth{self.cards - 1}"
+                    raise UsageError(f"--{option} {item}: there is no such card; {have} (one for each --tap)")
+        macs = [(index, mac) for index in range(self.cards) for mac in self.of_card(index, self.macs)]
+        for at, (index, mac) in enumerate(macs):
+            if index in (other for other, _ in macs[:at]):
+                raise UsageError(f"--mac gives eth{index} two addresses: a card has one")
+            if mac in (other for _, other in macs[:at]):
+                raise UsageError(f"--mac {mac} is given to two cards: each needs its own")
+        for index in range(self.cards):
+            own = self.of_card(index, self.addresses)
+            for gateway in self.of_card(index, self.gateways) if own else ():
+                if not any(_inside(gateway, item) for item in own):
+                    raise UsageError(f"the gateway {gateway} is in none of the networks of --ip: nobody could reach it")
+
+
+def split_card(item: str) -> tuple[int, str]:
+    """Return 1 and `10.0.1.2/24` of `eth1=10.0.1.2/24`; without a name it is eth0's."""
+    match = _CARD.fullmatch(item)
+    return (int(match[1]), match[2]) if match is not None else (0, item)
 
 
 def _inside(gateway: str, cidr: str) -> bool:
@@ -104,8 +153,9 @@ def parse_forward(text: str) -> Forward:
     return Forward("udp" if match["kind"] == "udp" else "tcp", host, port, guest_port)
 
 
-def parse_cidr(text: str) -> str:
-    """Return `text` if it is an address with a prefix length. Raises UsageError."""
+def parse_cidr(item: str) -> str:
+    """Return `item` if it is an address with a prefix length. Raises UsageError."""
+    text = split_card(item)[1]
     try:
         own, prefix = address.parse_network(text)
     except ValueError as error:
@@ -114,27 +164,28 @@ def parse_cidr(text: str) -> str:
         raise UsageError(f"--ip: {text} is no address that a card can have")
     if len(own) == 4 and prefix < 31 and own in (address.network_of(own, prefix), address.broadcast_of(own, prefix)):
         raise UsageError(f"--ip: {text} names a network or its broadcast address, and no host in it")
-    return text
+    return item
 
 
-def parse_address(option: str, text: str) -> str:
-    """Return `text` if it is an address. Raises UsageError, naming the option."""
+def parse_address(option: str, item: str) -> str:
+    """Return `item` if it is an address. Raises UsageError, naming the option."""
     try:
-        address.parse(text)
+        address.parse(split_card(item)[1])
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
-    return text
+    return item
 
 
-def parse_mac(text: str) -> str:
-    """Return `text` if a card may have it as its address. Raises UsageError."""
+def parse_mac(item: str) -> str:
+    """Return `item` in lower case if a card may have it as its address. Raises UsageError."""
+    text = split_card(item)[1]
     try:
         mac = address.parse_mac(text.lower())
     except ValueError as error:
         raise UsageError(f"--mac: {error}") from None
     if mac[0] & 1 or not any(mac):
         raise UsageError(f"--mac: {text} is a multicast address: the first byte of a card's is even (02:...)")
-    return text.lower()
+    return item.lower()
 
 
 def parse_hostname(text: str) -> str:
@@ -148,14 +199,15 @@ def check(options: NetworkOptions) -> None:
     """Find out before the machine starts what would make its network fail. Raises UsageError with a sentence."""
     for forward in options.forwards:
         check_free(*forward)
-    if options.tap is not None:
-        check_tap(options.tap)
-    if options.pcap is not None:
-        try:
-            with options.pcap.open("wb"):
-                pass
-        except OSError as error:
-            raise UsageError(f"--pcap: {options.pcap} cannot be written: {error.strerror}") from None
+    for tap in options.taps:
+        check_tap(tap)
+    for index in range(options.cards):
+        if (pcap := options.pcap_of(index)) is not None:
+            try:
+                with pcap.open("wb"):
+                    pass
+            except OSError as error:
+                raise UsageError(f"--pcap: {pcap} cannot be written: {error.strerror}") from None
 
 
 def check_tap(name: str) -> None:
@@ -176,54 +228,71 @@ def check_tap(name: str) -> None:
         raise UsageError(f"the tap device '{name}' is down: 'ip link set {name} up' puts it up, as root")
 
 
+def process_environment(options: NetworkOptions) -> tuple[tuple[str, str], ...]:
+    """Return what tells a Linux process of its cards on taps; wiring/network.py reads it."""
+    told = [("SARAB_TAP", ",".join(options.taps)), *options.environment]
+    if options.macs:
+        told.append(("SARAB_MAC", ",".join(options.macs)))
+    if options.pcap is not None:
+        told.append(("SARAB_PCAP", str(options.pcap.absolute())))
+    return tuple(told)
+
+
 def kernel_words(options: NetworkOptions | None, machine: str) -> tuple[str, ...]:
-    """Return what tells the guest of its card (decision 0042)."""
+    """Return what tells the guest of its cards (decision 0042)."""
     if options is None:
         return ()
-    return (f"virtio_mmio.device={SLOT_SIZE}@{SLOT_ADDRESS:#x}:{SLOT_LINE}",) if machine == "microvm" else ("pci",)
+    if machine != "microvm":
+        return ("pci",)
+    return tuple(
+        f"virtio_mmio.device={SLOT_SIZE}@{SLOT_ADDRESS + n * SLOT_SIZE:#x}:{SLOT_LINE + n}"
+        for n in range(options.cards)
+    )
 
 
 def qemu_words(options: NetworkOptions, machine: str = "microvm") -> list[str]:
-    """Return QEMU's arguments for the card."""
-    if options.tap is not None:
-        net = f"tap,id=net0,ifname={options.tap},script=no,downscript=no"
-    else:
-        net = "user,id=net0"
-        for forward in options.forwards:
-            host = f"[{forward.host}]" if ":" in forward.host else forward.host
-            net += f",hostfwd={forward.kind}:{host}:{forward.port}-:{forward.guest_port}"
-    if machine == "microvm":
-        device = "virtio-net-device,netdev=net0,bus=virtio-mmio-bus.0,mq=off"
-    else:
-        device = "virtio-net-pci,netdev=net0,disable-legacy=on,romfile=,mq=off"
-    if options.mac is not None:
-        device += f",mac={options.mac}"
-    words = ["-global", "virtio-mmio.force-legacy=false", "-netdev", net, "-device", device]
-    if options.pcap is not None:
-        quoted = str(options.pcap.absolute()).replace(",", ",,")
-        words += ["-object", f"filter-dump,id=pcap0,netdev=net0,maxlen=65550,file={quoted}"]
+    """Return QEMU's arguments for the cards."""
+    words = ["-global", "virtio-mmio.force-legacy=false"]
+    for index in range(options.cards):
+        if options.taps:
+            net = f"tap,id=net{index},ifname={options.taps[index]},script=no,downscript=no"
+        else:
+            net = f"user,id=net{index}"
+            for forward in options.forwards:
+                host = f"[{forward.host}]" if ":" in forward.host else forward.host
+                net += f",hostfwd={forward.kind}:{host}:{forward.port}-:{forward.guest_port}"
+        if machine == "microvm":
+            device = f"virtio-net-device,netdev=net{index},bus=virtio-mmio-bus.{index},mq=off"
+        else:
+            device = f"virtio-net-pci,netdev=net{index},disable-legacy=on,romfile=,mq=off"
+        for mac in options.of_card(index, options.macs):
+            device += f",mac={mac}"
+        words += ["-netdev", net, "-device", device]
+        if (pcap := options.pcap_of(index)) is not None:
+            quoted = str(pcap).replace(",", ",,")
+            words += ["-object", f"filter-dump,id=pcap{index},netdev=net{index},maxlen=65550,file={quoted}"]
     return words
 
 
 def make(
     *,
-    tap: str | None,
+    taps: Sequence[str],
     forwards: Sequence[str],
     addresses: Sequence[str],
     gateways: Sequence[str],
     dns: Sequence[str],
-    mac: str | None,
+    macs: Sequence[str],
     hostname: str | None,
     pcap: Path | None,
 ) -> NetworkOptions:
     """Return the options that the command line's words say. Raises UsageError."""
     return NetworkOptions(
-        tap=tap,
+        taps=tuple(taps),
         forwards=tuple(parse_forward(item) for item in forwards),
         addresses=tuple(parse_cidr(item) for item in addresses),
         gateways=tuple(parse_address("--gateway", item) for item in gateways),
         dns=tuple(parse_address("--dns", item) for item in dns),
-        mac=None if mac is None else parse_mac(mac),
+        macs=tuple(map(parse_mac, macs)),
         hostname=None if hostname is None else parse_hostname(hostname),
         pcap=pcap,
     )

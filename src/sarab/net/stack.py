@@ -271,8 +271,7 @@ class Stack:
     def statistics(self) -> dict[str, int]:
         """Return every counter."""
         found = dict(self.counters)
-        found.update({f"tcp_{name}": value for name, value in self.tcp.counters.items()})
-        found["tcp_flows"] = len(self.tcp.flows)
+        found.update({f"tcp_{name}": value for name, value in self.tcp.statistics().items()})
         found.update(names_asked=self.names.asked, names_cached=self.names.cached, names_failed=self.names.failed)
         found["reassembly_timed_out"] = self.ipv4.reassembly.timed_out
         found["reassembly_overlapping"] = self.ipv4.reassembly.overlapping

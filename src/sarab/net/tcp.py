@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sarab.device.network import Gso, Offload, Outgoing
 from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, PortsExhausted
+from sarab.proto.tcp.block import TOTALS
 from sarab.proto.tcp.isn import Secrets
 from sarab.proto.tcp.machine import Connection
 from sarab.proto.tcp.seq import MASK
@@ -57,6 +58,16 @@ class Tcp:
             ),
             0,
         )  # fmt: skip
+
+        self._of_the_gone = dict.fromkeys(TOTALS, 0)
+        """What connections counted that are no more."""
+
+    def statistics(self) -> dict[str, int]:
+        """Return every counter, those of connections added up over all that ever were, and how many there are now."""
+        found = dict(self._of_the_gone)
+        for flow in self.flows.values():
+            _add_up(found, flow.machine)
+        return {**found, **self.counters, "flows": len(self.flows)}
 
     # ---- users ---------------------------------------------------------------------------------------------------
 
@@ -119,6 +130,7 @@ class Tcp:
     def _remove(self, flow: Flow) -> None:
         if self.flows.get(flow.key) is flow:
             del self.flows[flow.key]
+            _add_up(self._of_the_gone, flow.machine)
         self._time_wait.pop(flow, None)
         self._handshake_over(flow)
 
@@ -411,3 +423,8 @@ def whole_checksum(header: bytes, payload: bytes | memoryview, source: bytes, de
     """Return a TCP header with its checksum in place."""
     initial = pseudo_header(source, destination, wire.PROTOCOL, len(header) + len(payload)) + partial(payload)
     return header[:16] + _SUM.pack(checksum(header, initial)) + header[18:]
+
+
+def _add_up(found: dict[str, int], machine: Connection) -> None:
+    for name, count in machine.totals().items():
+        found[name] = found.get(name, 0) + count

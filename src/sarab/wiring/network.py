@@ -6,6 +6,8 @@ SARAB_DNS      10.0.0.1,1.1.1.1         who resolves names
 SARAB_HOSTNAME web                      the name of this host
 SARAB_NET      none                     use no card: loopback only
 SARAB_TAP      tap0,tap1                cards of a Linux process
+SARAB_MAC      02:00:00:00:00:01        their own addresses; without, drawn
+SARAB_PCAP     /tmp/out.pcap            write every frame of eth0 there, of eth1 into /tmp/out-eth1.pcap, and so on
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from sarab.aio.network import NetworkDriver
 from sarab.device.network import Network
 from sarab.net.interface import Configuration
 from sarab.net.stack import Stack
-from sarab.wire.address import parse, parse_network
+from sarab.wire.address import parse, parse_mac, parse_network
 
 T = TypeVar("T")
 _lock = threading.Lock()
@@ -42,12 +44,24 @@ def network() -> NetworkDriver:
 def make(environ: Mapping[str, str], devices: list[Network]) -> NetworkDriver:
     """Return a driver of a new stack over `devices`, eth0 first. Raises ValueError with a sentence."""
     driver = NetworkDriver(Stack(os.urandom))
+    pcap = environ.get("SARAB_PCAP")
     for index, device in enumerate(devices):
         name = f"eth{index}"
+        if pcap:
+            device = _captured(device, pcap, index)
         settings = configuration(environ, name)
         interface = driver.stack.add_interface(name, device.mac, device.mtu, device.offloads, settings)
         driver.add_card(device, interface)
     return driver
+
+
+def _captured(device: Network, pcap: str, index: int) -> Network:
+    from sarab.driver.pcap import Pcap, file_of
+
+    try:
+        return Pcap(device, open(file_of(pcap, index), "wb"))  # noqa: SIM115  # the card's end closes it
+    except OSError as error:
+        raise ValueError(f"SARAB_PCAP: {file_of(pcap, index)} cannot be written: {error.strerror}") from None
 
 
 def configuration(environ: Mapping[str, str], card: str) -> Configuration:
@@ -91,7 +105,13 @@ def cards(environ: Mapping[str, str]) -> list[Network]:
         from importlib import import_module
 
         module = import_module(".".join(("sarab", "driver", "tap")))  # no image needs it
-        return [module.Tap(name) for name in taps]
+        found: list[Network] = []
+        for index, name in enumerate(taps):
+            mac = next(
+                (_read("SARAB_MAC", parse_mac, item) for item in _items(environ, "SARAB_MAC", f"eth{index}")), None
+            )
+            found.append(module.Tap(name, mac))
+        return found
     return _virtio()
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sarab.errors import UsageError
-from sarab.machine.network import Forward, NetworkOptions, parse_forward, qemu_words
+from sarab.machine.network import (
+    Forward,
+    NetworkOptions,
+    kernel_words,
+    parse_forward,
+    process_environment,
+    qemu_words,
+)
 
 
 def forwards(*texts: str) -> NetworkOptions:
@@ -29,7 +38,11 @@ def test_one_port_leads_to_one_place() -> None:
 
 def test_the_guest_of_a_tap_is_told_what_was_said_and_no_more() -> None:
     options = NetworkOptions(
-        tap="tap0", addresses=("10.0.0.2/24", "fd00::2/64"), gateways=("10.0.0.1",), hostname="web", dns=("9.9.9.9",)
+        taps=("tap0",),
+        addresses=("10.0.0.2/24", "fd00::2/64"),
+        gateways=("10.0.0.1",),
+        hostname="web",
+        dns=("9.9.9.9",),
     )
     assert options.environment == (
         ("SARAB_IP", "10.0.0.2/24,fd00::2/64"),
@@ -48,5 +61,37 @@ def test_the_user_mode_network_can_be_told_another_resolver() -> None:
 
 
 def test_qemu_runs_no_script_for_a_tap() -> None:
-    words = qemu_words(NetworkOptions(tap="tap0", addresses=("10.0.0.2/24",)))
+    words = qemu_words(NetworkOptions(taps=("tap0",), addresses=("10.0.0.2/24",)))
     assert "tap,id=net0,ifname=tap0,script=no,downscript=no" in words
+
+
+def test_each_tap_is_a_card_with_its_own_addresses() -> None:
+    options = NetworkOptions(
+        taps=("tap0", "tap1"),
+        addresses=("10.0.0.2/24", "eth1=10.0.1.2/24"),
+        gateways=("10.0.0.1",),
+        macs=("eth1=02:00:00:00:00:07",),
+        pcap=Path("/tmp/out.pcap"),
+    )
+    words = " ".join(qemu_words(options))
+    for index in (0, 1):
+        assert f"tap,id=net{index},ifname=tap{index}," in words
+        assert f"virtio-net-device,netdev=net{index},bus=virtio-mmio-bus.{index}," in words
+    assert "bus=virtio-mmio-bus.1,mq=off,mac=02:00:00:00:00:07 " in words
+    assert "file=/tmp/out.pcap" in words
+    assert "file=/tmp/out-eth1.pcap" in words
+    assert kernel_words(options, "microvm") == (
+        "virtio_mmio.device=512@0xfeb00000:16",
+        "virtio_mmio.device=512@0xfeb00200:17",
+    )
+    assert kernel_words(options, "q35") == ("pci",)
+    assert dict(options.environment)["SARAB_IP"] == "10.0.0.2/24,eth1=10.0.1.2/24"
+
+
+def test_a_process_is_told_of_its_taps() -> None:
+    options = NetworkOptions(taps=("tap0", "tap1"), macs=("02:00:00:00:00:07",), pcap=Path("/tmp/out.pcap"))
+    assert process_environment(options) == (
+        ("SARAB_TAP", "tap0,tap1"),
+        ("SARAB_MAC", "02:00:00:00:00:07"),
+        ("SARAB_PCAP", "/tmp/out.pcap"),
+    )

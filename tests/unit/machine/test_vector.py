@@ -53,7 +53,7 @@ def test_channels_are_where_decision_0002_has_them() -> None:
 
 def test_a_card_has_its_words_and_its_description() -> None:
     forwards = parse_forward("8080:80"), parse_forward("[::1]:53:5353/udp")
-    network = NetworkOptions(forwards=forwards, mac="02:00:00:00:00:01")
+    network = NetworkOptions(forwards=forwards, macs=("02:00:00:00:00:01",))
     words = vector(network=network)
     assert after(words, "-netdev") == ["user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:[::1]:53-:5353"]
     assert "virtio-net-device,netdev=net0,bus=virtio-mmio-bus.0,mq=off,mac=02:00:00:00:00:01" in after(words, "-device")

@@ -34,6 +34,13 @@ MAY_RECEIVE = (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, SYN_SENT)
 _NO_FLIGHT = Flight()
 _NO_CONGESTION = congestion.make("newreno", 536, 1)
 
+COUNTERS = (
+    "retransmissions", "timeouts", "tail_loss_probes", "recoveries", "dup_acks_in", "out_of_order", "challenge_acks",
+    "paws_drops", "unacceptable", "window_probes", "keepalives", "black_holes",
+)  # fmt: skip
+TOTALS = ("bytes_in", "bytes_out", *COUNTERS, "reassembly_drops")
+"""What only grows, so that it can be added up over connections."""
+
 
 class Block:
     """Everything there is to know about a connection. Sequence numbers do not wrap (seq.py); 0 is no time."""
@@ -183,11 +190,7 @@ class Block:
         self._challenge_second, self._challenge_count = 0, 0
         self._deadline: int | None = now
         self.segments_in = self.segments_out = self.bytes_in = self.bytes_out = 0
-        self.counters = {
-            "retransmissions": 0, "timeouts": 0, "tail_loss_probes": 0, "recoveries": 0, "dup_acks_in": 0,
-            "out_of_order": 0, "challenge_acks": 0, "paws_drops": 0, "unacceptable": 0, "window_probes": 0,
-            "keepalives": 0, "black_holes": 0,
-        }  # fmt: skip
+        self.counters = dict.fromkeys(COUNTERS, 0)
 
     # ---- changes of state ----------------------------------------------------------------------------------------
 

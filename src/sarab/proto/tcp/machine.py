@@ -176,6 +176,12 @@ class Connection(Arrivals):
         events, self._events = self._events, Event.NONE
         return events
 
+    def totals(self) -> dict[str, int]:
+        """Return the counters that block.TOTALS names."""
+        return {
+            "bytes_in": self.bytes_in, "bytes_out": self.bytes_out, **self.counters, "reassembly_drops": self.rx.dropped
+        }  # fmt: skip
+
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes."""
         return {

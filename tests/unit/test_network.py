@@ -1,0 +1,91 @@
+"""What a program sees of its network: counters and a capture (sarab.network)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sarab import network
+from sarab.aio.network import NetworkDriver
+from sarab.device.network import Outgoing
+from sarab.driver.memory import Memory, pair
+from sarab.wiring.network import make
+
+ENVIRON = {"SARAB_IP": "10.0.0.2/24"}
+ARP = bytes.fromhex("ffffffffffff020000000009080600010800060400010200000000090a0000090000000000000a000002")
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[NetworkDriver, Memory]]:
+    left, right = pair(descriptors=False)
+    made = make(ENVIRON, [left])
+    monkeypatch.setattr(network, "_network", lambda: made)
+    yield made, right
+    right.close()
+    left.close()
+
+
+def ask(driver: NetworkDriver, peer: Memory) -> None:
+    """Have a peer ask for our address, and the stack answer."""
+    peer.send([Outgoing(ARP)])
+    with driver.lock:
+        driver.receive()
+        driver.poll()
+    assert len(peer.receive(9)) >= 1
+
+
+def test_frames_are_counted(driver: tuple[NetworkDriver, Memory]) -> None:
+    before = network.counters()
+    ask(*driver)
+    after = network.counters()
+    assert after["frames_in"] == before["frames_in"] + 1
+    assert after["arp_in"] == before["arp_in"] + 1
+    assert {"tcp_retransmissions", "tcp_timeouts", "tcp_flows", "eth0_dropped", "eth0_ring_full"} <= set(after)
+
+
+def test_a_capture_holds_what_passes_while_it_lasts(driver: tuple[NetworkDriver, Memory], tmp_path: Path) -> None:
+    path = tmp_path / "out.pcap"
+    with network.capture(str(path)) as writer:
+        ask(*driver)
+    size = path.stat().st_size
+    assert ARP in path.read_bytes()
+    assert writer.missed == 0
+    ask(*driver)
+    assert path.stat().st_size == size
+
+
+def test_a_card_is_captured_again_after_the_first_capture_and_not_during_it(
+    driver: tuple[NetworkDriver, Memory], tmp_path: Path
+) -> None:
+    with network.capture(str(tmp_path / "1.pcap")):
+        with pytest.raises(ValueError, match="eth0 is being captured already"), network.capture(str(tmp_path / "2")):
+            pass
+        ask(*driver)
+    assert not (tmp_path / "2").exists()
+    with network.capture(str(tmp_path / "3.pcap")):
+        ask(*driver)
+    assert ARP in (tmp_path / "3.pcap").read_bytes()
+
+
+def test_a_capture_that_cannot_be_made_harms_nothing(driver: tuple[NetworkDriver, Memory]) -> None:
+    with pytest.raises(FileNotFoundError), network.capture("/nosuch/x.pcap"):
+        pass
+    with pytest.raises(ValueError, match="no network card eth7 here to capture; the cards are: eth0"):
+        with network.capture("/tmp/x.pcap", card="eth7"):
+            pass
+    ask(*driver)
+
+
+def test_every_card_of_an_environment_that_asks_for_it_is_captured(tmp_path: Path) -> None:
+    left, right = pair(descriptors=False)
+    other, far = pair(descriptors=False)
+    made = make({**ENVIRON, "SARAB_PCAP": str(tmp_path / "all.pcap")}, [left, other])
+    ask(made, right)
+    assert ARP in (tmp_path / "all.pcap").read_bytes()
+    assert (tmp_path / "all-eth1.pcap").read_bytes()[:4] == bytes.fromhex("4d3cb2a1")
+    for card in (right, far, *(card.device for card in made.cards)):
+        card.close()
+    with pytest.raises(ValueError, match=r"SARAB_PCAP: /nosuch/x\.pcap cannot be written: No such file or directory"):
+        make({**ENVIRON, "SARAB_PCAP": "/nosuch/x.pcap"}, [left])
