@@ -38,6 +38,9 @@ bench-net: setup clients ## Measure the network stack against Linux's, side by s
 regrtest: setup kernel ## Run CPython's own tests in an image and on Linux, and compare
 	$(PYTHON) -m tests.regrtest.run all $(REGRTEST)
 
+suites: setup kernel ## Run h11's, uvicorn's, httpx's ... own tests in an image and on Linux, and compare
+	$(PYTHON) -m tests.suites.run all $(SUITES)
+
 clean: ## Remove what was built (not .venv)
 	rm -rf build dist src/sarab/build/kernel.elf src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -64,4 +67,4 @@ clients:
 		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLIENT_PACKAGES); } >/dev/null 2>&1 \
 		|| echo "They could not be installed; as root: apt-get install $(CLIENT_PACKAGES). Until then the tests that need them are skipped."; }
 
-.PHONY: help setup kernel demo test lint bench bench-net regrtest clean qemu clients
+.PHONY: help setup kernel demo test lint bench bench-net regrtest suites clean qemu clients

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.regrtest.outcomes import MISSING, PASSED, SKIPPED, Report
 
-BEGIN, END = "<!-- regrtest: begin -->", "<!-- regrtest: end -->"
+MARKERS = ("<!-- regrtest: begin -->", "<!-- regrtest: end -->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Expected:
     """One entry of expected.toml: tests that differ, and why."""
 
     tests: str
-    """A test's id, or a pattern with `*` for tests that differ for one reason."""
+    """A test's id, or a pattern with `*`, the only wildcard, for tests that differ for one reason."""
     reason: str
     run: bool = True
     """False if the test is left out on both sides because it would end or stop the machine."""
 
     def covers(self, test: str) -> bool:
         """Say whether `test` is one of these."""
-        return fnmatch.fnmatchcase(test, self.tests)
+        return fnmatch.fnmatchcase(test, self.tests.replace("[", "[[]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,9 @@ def compare(control: Mapping[str, Report], image: Mapping[str, Report], expected
 
 
 def _is_of(pattern: str, module: str) -> bool:
-    """Say whether a test id or pattern belongs to `module` of the package test."""
+    """Say whether a test id or pattern belongs to `module`, of the package test or a file of another suite."""
+    if "::" in pattern:
+        return fnmatch.fnmatchcase(module, pattern.partition("::")[0])
     return pattern == module or pattern.startswith(f"test.{module}.")
 
 
@@ -142,22 +144,28 @@ def summary(result: Comparison) -> str:
 
 def markdown(result: Comparison, modules: Sequence[str], python: str) -> str:
     """Return the result for docs/compatibility.md."""
-    lines = [f"CPython {python}: {summary(result)}.", ""]
-    if result.differences:
-        lines += ["| test | as a process | in the image | why |", "| --- | --- | --- | --- |"]
-        for difference in result.differences:
-            reason = difference.expected.reason if difference.expected else f"**not explained**: {difference.detail}"
-            cells = (f"`{difference.test}`", difference.control, difference.image, reason.replace("|", "\\|"))
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
+    lines = [f"CPython {python}: {summary(result)}.", "", *table(result)]
     lines.append(f"Modules: {', '.join(modules)}.")
     return "\n".join(lines)
 
 
-def write_document(document: Path, content: str) -> None:
-    """Replace what is between the markers in `document`; ValueError if it has none."""
-    before, begin, rest = document.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{document} has no markers {BEGIN} and {END}")
-    document.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}")
+def table(result: Comparison) -> list[str]:
+    """Return the differences as lines of Markdown, and an empty one; nothing if there are none."""
+    if not result.differences:
+        return []
+    lines = ["| test | as a process | in the image | why |", "| --- | --- | --- | --- |"]
+    for difference in result.differences:
+        reason = difference.expected.reason if difference.expected else f"**not explained**: {difference.detail}"
+        cells = (f"`{difference.test}`", difference.control, difference.image, reason.replace("|", "\\|"))
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def write_document(document: Path, content: str, markers: tuple[str, str] = MARKERS) -> None:
+    """Replace what is between `markers` in `document`; ValueError if it has none."""
+    begin, end = markers
+    before, found, rest = document.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise ValueError(f"{document} has no markers {begin} and {end}")
+    document.write_text(f"{before}{begin}\n{content}\n{end}{after}")
