@@ -3,8 +3,8 @@
     tree = compiled_tree()            # in build/compiled, made once for what the sources say
     PYTHONPATH=<tree> python ...      # imports them instead of the plain ones
 
-Also `python -m bench.network.compiled`, which prints the folder. Compiled or not they behave the same: tests/compiled
-runs the stack's tests on both.
+Also `python -m bench.network.compiled [SOURCES]`, which prints the folder. Compiled or not they behave the same:
+tests/compiled runs the stack's tests on both.
 """
 
 from __future__ import annotations
@@ -60,16 +60,19 @@ HOT = (
 """Not the errors: mypyc cannot make native classes of OSErrors."""
 
 
-def compiled_tree() -> Path:
-    """Return the folder to put before all others on the import path. Raises Failed with mypyc's words."""
+def compiled_tree(sources: Path = SOURCES) -> Path:
+    """Return the folder to put before all others on the import path. Raises Failed with mypyc's words.
+
+    `sources`: the package to compile.
+    """
     digest = hashlib.sha256(repr(sys.version).encode())
-    for path in sorted(SOURCES.rglob("*.py")):
-        digest.update(str(path.relative_to(SOURCES)).encode() + path.read_bytes())
+    for path in sorted(sources.rglob("*.py")):
+        digest.update(str(path.relative_to(sources)).encode() + path.read_bytes())
     tree = ROOT / "build" / "compiled" / digest.hexdigest()[:16]
     if (tree / "ready").exists():
         return tree
     shutil.rmtree(tree, ignore_errors=True)
-    shutil.copytree(SOURCES, tree / "sarab", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(sources, tree / "sarab", ignore=shutil.ignore_patterns("__pycache__"))
     mypyc = Path(sys.executable).with_name("mypyc")
     done = subprocess.run(
         [mypyc, *(f"sarab/{name}" for name in HOT)],
@@ -86,4 +89,4 @@ def compiled_tree() -> Path:
 
 
 if __name__ == "__main__":
-    print(compiled_tree())
+    print(compiled_tree(*map(Path, sys.argv[1:])))
