@@ -7,11 +7,12 @@ from asyncio import events, trsock
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from sarab.aio.faces import Face, endpoint_address, error_of, sockaddr
+from sarab.aio.faces import Face, endpoint_address, error_of
 from sarab.aio.network import monotonic_ns
 from sarab.aio.stream import wake
 from sarab.net.endpoints import Datagrams
 from sarab.proto.tcp.values import Event
+from sarab.wire.address import MAPPED
 
 if TYPE_CHECKING:
     from sarab.aio.loop import Loop
@@ -67,7 +68,7 @@ class DatagramTransport(asyncio.DatagramTransport, asyncio.Transport):
                 protocol.error_received(error)
             if found is None:
                 return
-            protocol.datagram_received(found[0], sockaddr(found[1], found[2]))
+            protocol.datagram_received(found[0], self._face.name(found[1], found[2]))
         self.notify(endpoint, Event.NONE)
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
@@ -77,12 +78,14 @@ class DatagramTransport(asyncio.DatagramTransport, asyncio.Transport):
         remote = self._endpoint.remote
         if remote is not None:
             if addr is not None and endpoint_address(addr) != remote:
-                raise ValueError(f"Invalid address: must be None or {sockaddr(*remote)}")
+                raise ValueError(f"Invalid address: must be None or {self._face.name(*remote)}")
             target = remote
         elif addr is None:
             raise ValueError("a datagram needs an address, for the endpoint has no peer")
         else:
             target = endpoint_address(addr)
+            if target[0][:12] == MAPPED:
+                target = target[0][12:], target[1]
         if self._is_lost:
             return
         try:

@@ -79,13 +79,21 @@ class Face:
         self.type = socket.SOCK_DGRAM if isinstance(endpoint, Datagrams) else socket.SOCK_STREAM
         self.proto = socket.IPPROTO_UDP if isinstance(endpoint, Datagrams) else socket.IPPROTO_TCP
         self.options: dict[tuple[int, int], int | bytes] = {}
+        self.is_dual = False
+        """An IPv6 socket that IPv4 reaches too: it sees mapped addresses (RFC 4291 section 2.5.5.2)."""
         self.origin: Any = None
         """The socket that it was taken from, which is closed with it."""
 
     @property
     def family(self) -> socket.AddressFamily:
         """AF_INET or AF_INET6."""
-        return socket.AF_INET6 if len(self.endpoint.local[0]) == 16 else socket.AF_INET
+        return socket.AF_INET6 if self.is_dual or len(self.endpoint.local[0]) == 16 else socket.AF_INET
+
+    def name(self, address: bytes, port: int) -> Sockaddr:
+        """Return an address as this socket has it."""
+        if self.is_dual and len(address) != 16:
+            address = wire.MAPPED + address if any(address) else wire.ANY6
+        return sockaddr(address, port)
 
     def fileno(self) -> int:
         """No descriptor."""
@@ -93,14 +101,14 @@ class Face:
 
     def getsockname(self) -> Sockaddr:
         """Our end."""
-        return sockaddr(*self.endpoint.local)
+        return self.name(*self.endpoint.local)
 
     def getpeername(self) -> Sockaddr:
         """The other end. Raises OSError(ENOTCONN)."""
         remote = None if isinstance(self.endpoint, Listener) else self.endpoint.remote
         if remote is None:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        return sockaddr(*remote)
+        return self.name(*remote)
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
         """As of a socket; what was never set is 0."""

@@ -496,6 +496,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
             if family == socket.AF_UNIX:
                 raise NotImplementedError(ONE_PROCESS.format("Unix sockets to others"))
             face = Face(self.driver, await self._open_port(local_addr, remote_addr, family, reuse_port))
+            face.is_dual = local_addr is not None and face.endpoint.local[0] == b""
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
         transport = DatagramTransport(self, face, protocol, waiter)
@@ -521,6 +522,8 @@ class Loop(unix_events._UnixSelectorEventLoop):
         failed: OSError = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         for here, there in wanted or [[None, None]]:
             address, port = (b"", 0) if here is None else endpoint_address(here)
+            if len(address) == 16 and not any(address):
+                address = b""  # `::` is every address of both families (RFC 3493 section 5.3)
             if there is not None:
                 await self._configured(endpoint_address(there)[0])
             try:

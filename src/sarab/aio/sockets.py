@@ -167,6 +167,13 @@ class Socket(KernelSocket):  # type: ignore[misc]
             raise socket.gaierror(socket.EAI_FAMILY, "Address family for hostname not supported")
         return found, port
 
+    def _local(self, name: Any) -> tuple[bytes, int]:
+        """Return what to bind: `::` is every address of both families, unless IPV6_V6ONLY is set (RFC 3493 5.3)."""
+        host, port = self._address(name)
+        if host == wire.ANY6 and not self._options.get((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)):
+            host = b""
+        return host, port
+
     def _name(self, address: bytes, port: int) -> Sockaddr:
         if self.family == socket.AF_INET6 and len(address) != 16:
             address = wire.MAPPED + address if any(address) else wire.ANY6
@@ -206,7 +213,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
             return
         self._check_open()
         assert isinstance(link, StreamLink)
-        host, port = self._address(address)
+        host, port = self._local(address)
         driver = link.driver
         with driver.lock:
             if link.endpoint is not None:
@@ -449,7 +456,7 @@ class DatagramSocket(Socket):
         """Take a port."""
         if isinstance(self._link, DatagramLink) and self._link.port is not None:
             raise _error(errno.EINVAL)
-        self._port(local=self._address(address))
+        self._port(local=self._local(address))
 
     def connect(self, address: Any) -> None:
         """Speak with one peer only; AF_UNSPEC, to speak with all again, is not offered."""
