@@ -48,10 +48,10 @@ class Lab:
             _ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "dev", device)
             _ip("-n", namespace, "link", "set", device, "up")
 
-    def tap(self, name: str = "tap0") -> str:
+    def tap(self, name: str = "tap0", address: str = CLIENT_ADDRESS) -> str:
         """Make a tap device in the client's namespace and return its name. Who opens it must run there."""
         _ip("-n", self.client, "tuntap", "add", name, "mode", "tap")
-        _ip("-n", self.client, "address", "add", f"{CLIENT_ADDRESS}/{PREFIX}", "dev", name)
+        _ip("-n", self.client, "address", "add", f"{address}/{PREFIX}", "dev", name)
         _ip("-n", self.client, "link", "set", name, "up")
         return name
 
