@@ -30,6 +30,7 @@ EVIL = bytes((2, 6, 6, 6, 6, 6))
 VICTIM4, CLIENT4, ROUTER4, VICTIM6, CLIENT6, ROUTER6 = map(
     parse, ("10.0.0.1", "10.0.0.2", "10.0.0.254", "fd00::1", "fd00::2", "fd00::fe")
 )
+ARP_REQUEST = b"\x08\x06\0\1\x08\0\6\4\0\1"
 FAR4, FAR6 = parse("192.0.2.1"), parse("2001:db8::1")
 PATIENCE = 10.0
 """Virtual seconds in which a client must have been served."""
@@ -80,6 +81,8 @@ class Field:
         self.frames = self.answers = 0
         """Attack frames, and what the victim sent to anybody but the client meanwhile."""
         self.bytes = self.answered_bytes = 0
+        self.questions = 0
+        """What the victim has asked for on the link, by ARP or NDP, whomever it asked."""
         self.link.seen.clear()
         self._before = self.counters()
 
@@ -113,6 +116,10 @@ class Field:
             if frame[6:12] == self.victim.mac and frame[:6] != self.client.mac:
                 self.answers += 1
                 self.answered_bytes += len(frame)
+            if frame[6:12] == self.victim.mac and (
+                frame[12:22] == ARP_REQUEST or (frame[20:21], frame[54:55]) == (b"\x3a", b"\x87")
+            ):
+                self.questions += 1
         self.link.seen.clear()
 
     def work(self, frames: Iterable[bytes]) -> float:

@@ -40,7 +40,7 @@ def test_a_syn_from_where_no_route_leads_is_dropped(family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("on_link", [False], ids=["routed"])
+@pytest.mark.parametrize("on_link", [False, True], ids=["routed", "on-link"])
 def test_a_syn_flood_leaves_room_for_the_others(family: int, on_link: bool) -> None:
     field = Field()
     flood = syns(family, on_link=on_link)

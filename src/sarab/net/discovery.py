@@ -153,7 +153,7 @@ class Discovery:
 
     def _heard(self, now: int, interface: Interface, address: bytes, mac: bytes) -> None:
         if mac and not mac[0] & 1 and mac != interface.mac:
-            for frame in interface.neighbours6.heard(now, address, mac):
+            for frame in interface.neighbours6.confirmed(now, address, mac, asked=True):
                 interface.queue(frame)
 
     def _solicited(self, now: int, interface: Interface, source: bytes, said: ndp.NeighbourSolicitation) -> None:
@@ -210,7 +210,7 @@ class Discovery:
         if is_multicast(destination):
             self._frame(interface, multicast_mac(destination), source, destination, ndp.emit(said))
             return
-        mac = interface.neighbours6.lookup(now, destination)
+        mac = interface.neighbours6.known(destination)  # to answer one who asks is no use that would keep his entry
         payload = icmpv6.emit(ndp.emit(said), source, destination)
         header = ipv6.emit(ipv6.Header(source, destination, ipv6.ICMPV6, len(payload), ndp.HOP_LIMIT))
         frame = Outgoing((mac or bytes(6)) + interface.mac + b"\x86\xdd" + header, payload)

@@ -37,8 +37,6 @@ class Path(NamedTuple):
     """Who on the link gets them."""
     mac: bytes | None
     """Its Ethernet address; None: it must be asked for first."""
-    generation: int
-    """The neighbours' generation when it was found."""
     head: bytes
     """From the Ethernet header up to IPv4's total length, or IPv6's payload length."""
     middle: bytes
@@ -57,7 +55,7 @@ class Path(NamedTuple):
         neighbours = self.neighbours
         if neighbours is None:
             return True
-        return neighbours.generation == self.generation and neighbours.lookup(now, self.hop) == self.mac is not None
+        return neighbours.lookup(now, self.hop) == self.mac is not None
 
 
 class Endpoint:

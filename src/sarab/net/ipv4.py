@@ -259,7 +259,6 @@ class Ipv4:
             interface,
             hop,
             link and link[:6],
-            interface.neighbours.generation,
             head,
             header[4:10],
             header[12:],

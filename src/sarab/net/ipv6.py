@@ -297,7 +297,6 @@ class Ipv6:
             interface,
             hop,
             mac,
-            interface.neighbours6.generation,
             (mac or bytes(6)) + interface.mac + b"\x86\xdd" + header[:4],
             header[6:8],
             header[8:],

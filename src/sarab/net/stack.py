@@ -279,7 +279,11 @@ class Stack:
         for interface in self.interfaces:
             for name in ("packets_in", "packets_out", "bytes_in", "bytes_out", "dropped"):
                 found[f"{interface.name}_{name}"] = getattr(interface, name)
-            found[f"{interface.name}_neighbours_dropped"] = interface.neighbours.dropped
+            neighbours, neighbours6 = interface.neighbours, interface.neighbours6
+            found[f"{interface.name}_neighbours_dropped"] = neighbours.dropped + neighbours6.dropped
+            contradictions = neighbours.contradictions + neighbours6.contradictions
+            found[f"{interface.name}_neighbours_contradicted"] = contradictions
+            found[f"{interface.name}_slaac_dropped"] = interface.auto.dropped if interface.auto is not None else 0
         return found
 
     # ---- time ----------------------------------------------------------------------------------------------------
@@ -504,7 +508,7 @@ class Stack:
         source, destination = flow.local[0], flow.remote[0]
         changes = self._changes.count
         if self.is_local(destination):
-            return Path(changes, None, destination, None, 0, b"", b"", b"", 0, 0)
+            return Path(changes, None, destination, None, b"", b"", b"", 0, 0)
         if len(destination) == 16:
             return self.ipv6.path(now, source, destination, changes)
         return self.ipv4.path(now, source, destination, changes)

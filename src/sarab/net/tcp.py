@@ -49,6 +49,8 @@ class Tcp:
         self._heap: list[tuple[int, int, Flow]] = []
         self._serial = 0
         self._time_wait: dict[Flow, None] = {}
+        self._connecting: dict[Flow, None] = {}
+        """Those that we opened and nobody has answered yet."""
         self._handshakes: dict[Flow, Listener] = {}
         """Who counts a flow in SYN_RECEIVED as half open."""
         self.counters = dict.fromkeys(
@@ -101,7 +103,9 @@ class Tcp:
         if key in self.flows and not self._reusable(self.flows[key]):
             raise AddressInUse(f"TCP port {port} is in use towards this peer")
         machine = Connection.active(now, port, remote[1], self.secrets.isn(now, key), settings)
-        return self._add(Flow(self._stack, machine, (address, port), remote))
+        flow = self._add(Flow(self._stack, machine, (address, port), remote))
+        self._connecting[flow] = None
+        return flow
 
     def _reusable(self, flow: Flow) -> bool:
         """A connection in TIME-WAIT may make room for a new one (RFC 6191)."""
@@ -132,6 +136,7 @@ class Tcp:
             del self.flows[flow.key]
             _add_up(self._of_the_gone, flow.machine)
         self._time_wait.pop(flow, None)
+        self._connecting.pop(flow, None)
         self._handshake_over(flow)
 
     # ---- segments that come --------------------------------------------------------------------------------------
@@ -168,6 +173,8 @@ class Tcp:
 
     def _happened(self, now: int, flow: Flow, events: int) -> None:
         listener = flow.parent
+        if events & Event.ESTABLISHED:
+            self._connecting.pop(flow, None)
         if listener is not None and events & Event.ESTABLISHED:
             self._handshake_over(flow)
             if listener.closed or not listener.made(flow):
@@ -332,7 +339,7 @@ class Tcp:
 
     def neighbours_failed(self, now: int, addresses: list[bytes]) -> None:
         """Nobody on the link has these addresses: who is connecting through them need not wait longer."""
-        for flow in list(self.flows.values()):
+        for flow in list(self._connecting):
             if flow.machine.state is State.SYN_SENT and flow.path is not None and flow.path.hop in addresses:
                 flow.machine.icmp_error(now, True)
                 self._happened(now, flow, flow.machine.take_events())
@@ -370,7 +377,7 @@ def overlap(one: bytes, other: bytes) -> bool:
 
 def frames(path: Path, segments: Iterable[Segment], offloads: Offload, mss: int) -> list[Outgoing]:
     """Return the IPv4 frames for segments of one flow. Where the card completes checksums it is one pack() each."""
-    _, _, _, _, _, head, middle, tail, ip_sum, pseudo_sum, _ = path
+    _, _, _, _, head, middle, tail, ip_sum, pseudo_sum, _ = path
     out = []
     offload = offloads != 0
     for segment in segments:
