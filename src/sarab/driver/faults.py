@@ -4,7 +4,7 @@
 
 Both directions suffer alike. Frames that wait are `receive`d and sent when they are due: the descriptor becomes
 readable then, and who has no descriptor asks `deadline()`. With `corrupt` the card offers no offloads, for a card that
-completes a checksum would bless the damage.
+completes a checksum would bless the damage; with `frame_max` it offers none either, for what it cuts has other sizes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Weather(NamedTuple):
     delay: int = 0
     jitter: int = 0
     """Up to so much is added to `delay`; what follows may overtake."""
+    frame_max: int = 0
+    """Frames of more bytes vanish, and nobody says so: a black hole on the path. 0: none does."""
 
 
 class Faults:
@@ -53,7 +55,7 @@ class Faults:
     ) -> None:
         """Equal seeds and equal frames give equal faults. `clock` is CLOCK_MONOTONIC unless there is no descriptor."""
         self.weather = weather
-        self.counters = {"lost": 0, "duplicated": 0, "corrupted": 0, "overflowed": 0}
+        self.counters = {"lost": 0, "duplicated": 0, "corrupted": 0, "overflowed": 0, "too_long": 0}
         self._device, self._clock = device, clock
         self._coming, self._going = random.Random(f"{seed}/in"), random.Random(f"{seed}/out")
         self._arrived: list[tuple[int, int, Incoming]] = []
@@ -82,7 +84,7 @@ class Faults:
     @property
     def offloads(self) -> Offload:
         """See Network."""
-        return Offload.NONE if self.weather.corrupt else self._device.offloads
+        return Offload.NONE if self.weather.corrupt or self.weather.frame_max else self._device.offloads
 
     def fileno(self) -> int:
         """See Network; an epoll over the card's own and a timer."""
@@ -100,7 +102,7 @@ class Faults:
         frames = self._device.receive(RECEIVE_MAX)
         taken_all = len(frames) < RECEIVE_MAX
         for frame in frames:
-            for due in self._fates(self._coming, now, len(self._arrived)):
+            for due in self._fates(self._coming, now, len(self._arrived), len(frame.data)):
                 heapq.heappush(self._arrived, (due, self._next(), self._damaged_incoming(frame)))
         found: list[Incoming] = []
         while len(found) < limit and self._arrived and self._arrived[0][0] <= now:
@@ -112,7 +114,7 @@ class Faults:
         """See Network. It takes everything: a cable is not what says that there is no room."""
         now = self._clock()
         for frame in frames:
-            for due in self._fates(self._going, now, len(self._leaving)):
+            for due in self._fates(self._going, now, len(self._leaving), len(frame.header) + len(frame.payload)):
                 whole = Outgoing(bytes(frame.header), bytes(frame.payload), *frame[2:])
                 heapq.heappush(self._leaving, (due, self._next(), self._damaged_outgoing(whole)))
         self._flush(now)
@@ -135,13 +137,16 @@ class Faults:
         self._count += 1
         return self._count
 
-    def _fates(self, chance: random.Random, now: int, waiting: int) -> list[int]:
+    def _fates(self, chance: random.Random, now: int, waiting: int, size: int) -> list[int]:
         """Return when a frame arrives, once for each copy. Always draws the same number of times."""
         weather, draw = self.weather, chance.random
         lost, duplicated, late = draw() < weather.loss, draw() < weather.duplicate, draw() < weather.reorder
         jitters = (draw(), draw())
         if lost:
             self.counters["lost"] += 1
+            return []
+        if 0 < weather.frame_max < size:
+            self.counters["too_long"] += 1
             return []
         copies = 2 if duplicated else 1
         if waiting + copies > WAITING_MAX:

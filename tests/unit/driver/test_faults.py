@@ -131,3 +131,15 @@ def test_a_card_without_room_keeps_frames_until_it_has() -> None:
         assert len(got) == 5 or select.select([card], [], [], 2)[0], "the descriptor does not wake for room"
         card.receive(9)
     assert got == [0, 1, 2, 3, 4]
+
+
+def test_a_black_hole_swallows_what_is_too_long_in_both_directions() -> None:
+    left, right = pair(descriptors=False)
+    card = Faults(left, Weather(frame_max=100), clock=lambda: 0)
+    assert card.offloads == Offload.NONE
+    fits, long = HEAD + bytes(86), HEAD + bytes(87)
+    card.send([Outgoing(long), Outgoing(HEAD, bytes(87)), Outgoing(fits)])
+    right.send([Outgoing(long), Outgoing(fits)])
+    assert [frame.data for frame in right.receive(9)] == [fits]
+    assert [frame.data for frame in card.receive(9)] == [fits]
+    assert card.counters["too_long"] == 3
