@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 Sockaddr = tuple[str, int] | tuple[str, int, int, int]
 KEEPALIVE_IDLE = 7200
 """Seconds, where a program asks for keep-alives and says no more (RFC 9293 section 3.8.4)."""
-SND_BUFFER_MAX = 4 << 20
-"""What a program can ask for (Linux: net.core.wmem_max, which it sets lower)."""
+SND_BUFFER_MAX = RCV_BUFFER_MAX = 4 << 20
+"""What a program can ask for (Linux: net.core.wmem_max and rmem_max, which it sets lower)."""
+RCV_BUFFER_MIN = 2304
+"""The least that a program gets of what it asks for (Linux: SOCK_MIN_RCVBUF): one segment of an Ethernet."""
 
 
 def sockaddr(address: bytes, port: int) -> Sockaddr:
@@ -96,8 +99,8 @@ class Face:
         return sockaddr(address, port)
 
     def fileno(self) -> int:
-        """No descriptor."""
-        return -1
+        """No descriptor, but for that of the socket it was taken from."""
+        return -1 if self.origin is None else int(self.origin.fileno())
 
     def getsockname(self) -> Sockaddr:
         """Our end."""
@@ -128,8 +131,10 @@ class Face:
     def setsockopt(self, level: int, option: int, value: Any, length: int = 0) -> None:
         """As of a socket; what means nothing here is remembered."""
         self.options[level, option] = value if isinstance(value, int) else bytes(value or b"")
-        if isinstance(self.endpoint, Flow) and isinstance(value, int):
-            with self.driver.lock:
+        with self.driver.lock:
+            if isinstance(self.endpoint, Listener):
+                self.endpoint.adapt = adapter(self.options)
+            elif isinstance(self.endpoint, Flow) and isinstance(value, int):
                 set_flow_option(self.endpoint, level, option, value, self.options)
 
     def shutdown(self, how: int) -> None:
@@ -159,30 +164,56 @@ class Face:
         """Nothing here blocks."""
 
 
+def setting(
+    level: int, option: int, value: int, options: dict[tuple[int, int], int | bytes], mss: int
+) -> dict[str, Any]:
+    """Return which fields of Settings a socket option means, beside the `options` that are set; {}: none."""
+    if level == socket.IPPROTO_TCP:
+        if option == socket.TCP_NODELAY:
+            return {"nagle": not value}
+        if option == socket.TCP_USER_TIMEOUT:
+            return {"user_timeout": value * 1_000_000}
+        if option == socket.TCP_KEEPINTVL:
+            return {"keepalive_interval": value * SECOND}
+        if option == socket.TCP_KEEPCNT:
+            return {"keepalive_count": value}
+    alive = options.get((socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+    if (level, option) in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)):
+        idle = options.get((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), KEEPALIVE_IDLE)
+        return {"keepalive_idle": int(idle) * SECOND if alive else 0}
+    if (level, option) == (socket.SOL_SOCKET, socket.SO_SNDBUF):
+        # Linux doubles it too. Below two segments the peer's delayed ACKs would set the pace (RFC 9293 3.8.6.2.1).
+        return {"snd_buffer_max": min(max(2 * value, 2 * mss), SND_BUFFER_MAX)}
+    if (level, option) == (socket.SOL_SOCKET, socket.SO_RCVBUF):
+        # Linux doubles it too, for what a packet costs beside its bytes; and no longer lets it grow.
+        size = min(max(value, RCV_BUFFER_MIN), RCV_BUFFER_MAX)
+        return {"rcv_buffer": size, "rcv_buffer_max": size}
+    return {}
+
+
 def set_flow_option(
     flow: Flow, level: int, option: int, value: int, options: dict[tuple[int, int], int | bytes]
 ) -> None:
     """Do what a socket option means for a connection."""
-    if level == socket.IPPROTO_TCP:
-        if option == socket.TCP_NODELAY:
-            change(flow, "nagle", not value)
-            return
-        if option == socket.TCP_CORK:
-            flow.machine.cork = bool(value)
-            return
-        if option == socket.TCP_USER_TIMEOUT:
-            change(flow, "user_timeout", value * 1_000_000)
-            return
-        if option == socket.TCP_KEEPINTVL:
-            change(flow, "keepalive_interval", value * SECOND)
-            return
-        if option == socket.TCP_KEEPCNT:
-            change(flow, "keepalive_count", value)
-            return
-    alive = options.get((socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-    if (level, option) in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)):
-        idle = options.get((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), KEEPALIVE_IDLE)
-        change(flow, "keepalive_idle", int(idle) * SECOND if alive else 0)
-    elif (level, option) == (socket.SOL_SOCKET, socket.SO_SNDBUF):
-        # Linux doubles it too. Below two segments the peer's delayed ACKs would set the pace (RFC 9293 3.8.6.2.1).
-        change(flow, "snd_buffer_max", min(max(2 * value, 2 * flow.machine.snd_mss), SND_BUFFER_MAX))
+    if (level, option) == (socket.IPPROTO_TCP, socket.TCP_CORK):
+        flow.machine.cork = bool(value)
+        return
+    for name, wanted in setting(level, option, value, options, flow.machine.snd_mss).items():
+        if name == "rcv_buffer_max":
+            # The window that the peer was told is not taken back (RFC 9293 section 3.8.6).
+            flow.machine.rx.buffer_max = max(wanted, flow.machine.rx.buffer_size)
+        elif name != "rcv_buffer":
+            change(flow, name, wanted)
+
+
+def adapter(options: dict[tuple[int, int], int | bytes]) -> Callable[[Settings], Settings]:
+    """Return what makes the settings of a new connection from the options of its socket, or of its listener's."""
+
+    def adapt(settings: Settings) -> Settings:
+        fields: dict[str, Any] = {}
+        for (level, option), value in options.items():
+            if isinstance(value, int):
+                fields.update(setting(level, option, value, options, settings.mss))
+        return settings._replace(**fields)
+
+    return adapt

@@ -217,7 +217,14 @@ class Loop(unix_events._UnixSelectorEventLoop):
     # ---- names ---------------------------------------------------------------------------------------------------
 
     async def getaddrinfo(  # type: ignore[override]
-        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0  # noqa: A002
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002
+        proto: int = 0,
+        flags: int = 0,
     ) -> list[names.AddressInfo]:
         """As socket.getaddrinfo(), by the stack's resolver."""
         number = names.port_of(port)

@@ -20,6 +20,7 @@ SERVICES = {
 }  # fmt: skip
 """An image has no /etc/services; programs name these."""
 KINDS = ((socket.SOCK_STREAM, socket.IPPROTO_TCP), (socket.SOCK_DGRAM, socket.IPPROTO_UDP), (socket.SOCK_RAW, 0))
+FLOW_MAX = 0xFFFFF
 NAME_MAX = 253
 """Characters of a domain name (RFC 1035 section 2.3.4)."""
 
@@ -31,7 +32,7 @@ def port_of(port: Any) -> int:
     if isinstance(port, int):
         number = port
     else:
-        text = port.decode() if isinstance(port, bytes) else str(port)
+        text = (port if isinstance(port, bytes) else str(port).encode()).decode()
         try:
             number = int(text) if text.strip("+-").isdigit() else SERVICES[text]
         except (ValueError, KeyError):
@@ -39,6 +40,12 @@ def port_of(port: Any) -> int:
     if not 0 <= number <= 0xFFFF:
         raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
     return number
+
+
+def check_flow(name: tuple[Any, ...]) -> None:
+    """Raise OverflowError if the third of a sockaddr's elements is no flow label (RFC 8200 section 6)."""
+    if len(name) > 2 and not 0 <= name[2] <= FLOW_MAX:
+        raise OverflowError(f"flowinfo must be 0-{FLOW_MAX}.")
 
 
 def own_name() -> str:
@@ -122,6 +129,7 @@ def name_info(name: Any, flags: int) -> tuple[str, str]:
     """Return host and service as getnameinfo() does, without asking anybody: numbers, but for localhost."""
     if not isinstance(name, tuple):
         raise TypeError("getnameinfo() argument 1 must be a tuple")
+    check_flow(name)
     host, port = name[0], port_of(name[1])
     try:
         address = wire.parse(host.partition("%")[0])

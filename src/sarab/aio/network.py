@@ -15,6 +15,7 @@ from sarab.net.stack import Stack
 if TYPE_CHECKING:
     from sarab.net.endpoints import Endpoint, Flow, Listener
     from sarab.net.interface import Interface
+    from sarab.proto.tcp.values import Settings
 
 RECEIVE_MAX = 256
 """Frames taken from a card at once: a ring's worth; then the others have their turn."""
@@ -23,6 +24,7 @@ WAITING_MAX = 1024
 DRAIN_SECONDS = 1.0
 """How long the end of a program waits for what it wrote to be acknowledged: a retransmission or two."""
 MILLISECOND = 1_000_000
+MSS_MAX = 65535
 
 monotonic_ns = time.monotonic_ns
 
@@ -82,22 +84,27 @@ class NetworkDriver:
 
     # ---- what the stack has in several forms ---------------------------------------------------------------------
 
-    def listen(self, address: bytes, port: int, backlog: int, *, reuse_address: bool = True) -> Listener:
-        """Return a listener; on the unspecified IPv6 address for IPv6 alone. The lock is held."""
-        stack: Any = self.stack
-        if 6 in self.families:
-            options = {"backlog": backlog, "reuse_address": reuse_address, "v6only": True}
-            found: Listener = stack.tcp_listen(monotonic_ns(), address, port, **options)
-            return found
-        return self.stack.tcp_listen(monotonic_ns(), address, port, backlog=backlog)
+    def listen(self, address: bytes, port: int, backlog: int) -> Listener:
+        """Return a listener; b"": on every address of both families. The lock is held."""
+        return self.stack.tcp_listen(monotonic_ns(), address, port, backlog=backlog, v6only=True)
 
-    def connect(self, target: tuple[bytes, int], source: tuple[bytes, int]) -> Flow:
-        """Return a flow towards `target`, from `source`, b"" and 0 for any. The lock is held. Raises NetworkError."""
+    def connect(
+        self,
+        target: tuple[bytes, int],
+        source: tuple[bytes, int],
+        adapt: Callable[[Settings], Settings] | None = None,
+    ) -> Flow:
+        """Return a flow towards `target`, from `source`, b"" and 0 for any. The lock is held. Raises NetworkError.
+
+        `adapt` makes its settings from the stack's.
+        """
         stack = self.stack
         for other in stack.tcp.listeners.get(source[1], ()) if source[1] else ():
             if not any(source[0]) or not any(other.local[0]) or other.local[0] == source[0]:
                 raise AddressInUse(f"TCP port {source[1]} has a listener")
-        return stack.tcp_connect(monotonic_ns(), *target, local=source[0], local_port=source[1])
+        # The path says how large its segments are.
+        settings = None if adapt is None else adapt(stack.tcp.settings._replace(mss=MSS_MAX))
+        return stack.tcp_connect(monotonic_ns(), *target, local=source[0], local_port=source[1], settings=settings)
 
     def resolve(self, now: int, name: str, family: int) -> Any:
         """Ask for a name's addresses. The lock is held. Raises gaierror where nobody can be asked."""

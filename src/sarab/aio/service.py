@@ -178,6 +178,8 @@ class StreamLink(Link):
         self.connecting = False
         self.over = threading.Event()
         """Set when connecting has come to its end."""
+        self.told = False
+        """connect() has said that it came to a good one."""
         self.mask = select.EPOLLIN
         self._filled = 0
         """Bytes that keep the near end from being writable while it connects."""
@@ -226,6 +228,7 @@ class StreamLink(Link):
         self.flow = flow
         self.connecting = True
         self.over.clear()
+        self.told = False
         flow.owner = self
 
     def fill(self, near: Any) -> None:
@@ -239,7 +242,7 @@ class StreamLink(Link):
 
     def attach(self, flow: Flow) -> None:
         """Carry for a connection that is established."""
-        self.flow = flow
+        self.flow, self.told = flow, True
         flow.owner = self
         self.service.add(self)
         self.carry()

@@ -14,11 +14,11 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sarab.aio import blocking
-from sarab.aio.faces import Face, Sockaddr, endpoint_address, set_flow_option, sockaddr
+from sarab.aio import blocking, names
+from sarab.aio.faces import Face, Sockaddr, adapter, endpoint_address, set_flow_option, sockaddr
 from sarab.aio.network import monotonic_ns
-from sarab.aio.service import ERROR, PREFIX_SIZE, DatagramLink, Link, Service, StreamLink
-from sarab.net.endpoints import Datagrams, Listener
+from sarab.aio.service import DatagramLink, Link, Service, StreamLink
+from sarab.net.endpoints import Flow, Listener
 from sarab.wire import address as wire
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Socket(KernelSocket):  # type: ignore[misc]
         kind = type if type == -1 else type & ~FLAGS
         if cls is Socket and kind == socket.SOCK_DGRAM and family in (-1, *FAMILIES):
             if fileno is None or isinstance(_linked(fileno), DatagramLink):
+                from sarab.aio.udp import DatagramSocket
+
                 cls = DatagramSocket
         return KernelSocket.__new__(cls)
 
@@ -135,6 +137,9 @@ class Socket(KernelSocket):  # type: ignore[misc]
             near.close()
             os.set_blocking(self.fileno(), self.gettimeout() is None)
             link.stretch(far)
+            size = self._options.get((socket.SOL_SOCKET, socket.SO_SNDBUF))
+            if size is not None:
+                C.setsockopt(self, socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
     def _adopt(self, link: Link) -> None:
         self._link = link
@@ -151,6 +156,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
             raise TypeError("an integer is required for the port")
         if not 0 <= port <= 0xFFFF:
             raise OverflowError("port must be 0-65535.")
+        names.check_flow(name)
         if host == "<broadcast>":
             return wire.BROADCAST4, port
         six = self.family == socket.AF_INET6
@@ -206,7 +212,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
     # ---- listening -----------------------------------------------------------------------------------------------
 
     def bind(self, address: Any) -> None:
-        """Take an address; a listener has it from now on, so that nobody else can."""
+        """Take an address; a listener has it from now on, so that nobody else can, but nobody gets through to it."""
         link = self._link
         if link is None:
             super().bind(address)
@@ -219,6 +225,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
             if link.endpoint is not None:
                 raise _error(errno.EINVAL)
             link.listener = driver.listen(host, port, BACKLOG)
+            link.listener.silent = True
             link.listener.owner = link
             link.service.acquire()
 
@@ -229,6 +236,8 @@ class Socket(KernelSocket):  # type: ignore[misc]
             super().listen(backlog)
             return
         self._check_open()
+        if not -1 << 31 <= backlog < 1 << 31:
+            raise OverflowError("Python int too large to convert to C int")
         assert isinstance(link, StreamLink)
         if link.flow is not None:
             raise _error(errno.EINVAL)
@@ -238,6 +247,8 @@ class Socket(KernelSocket):  # type: ignore[misc]
             assert link.listener is not None
             self._stretch(link)
             link.listener.backlog = max(min(backlog, socket.SOMAXCONN), 1)
+            link.listener.adapt = adapter(self._options)
+            link.listener.silent = False
             link.listening = True
             link.offer()
 
@@ -318,9 +329,14 @@ class Socket(KernelSocket):  # type: ignore[misc]
         assert isinstance(link, StreamLink)
         host, port = self._address(address)
         if link.flow is not None:
-            return errno.EALREADY if link.connecting else errno.EISCONN
+            if link.connecting:
+                return errno.EALREADY
+            told, link.told = link.told, True
+            return errno.EISCONN if told else 0
         if link.listening:
             return errno.EISCONN
+        if link.error:
+            return self._take_error(link)  # of an attempt that nobody has asked about
         driver, timeout = link.driver, self.gettimeout()
         if timeout != 0:
             blocking.wait_configured(link.service, host)
@@ -331,7 +347,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
                 link.listener.close(monotonic_ns())
                 link.listener = None
                 link.service.release()
-            flow = driver.connect((host, port), (local, local_port))
+            flow = driver.connect((host, port), (local, local_port), adapter(self._options) if self._options else None)
             for (level, option), value in self._options.items():
                 if isinstance(value, int):
                     set_flow_option(flow, level, option, value, self._options)
@@ -351,6 +367,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
                     flow.abort(monotonic_ns())
                     link.service.release()
             raise TimeoutError("timed out")
+        link.told = True
         return self._take_error(link)
 
     def _take_error(self, link: Link) -> int:
@@ -367,10 +384,14 @@ class Socket(KernelSocket):  # type: ignore[misc]
             return
         self._check_open()
         self._options[level, option] = value if isinstance(value, int) else bytes(value or b"")
-        flow = getattr(link, "flow", None)
-        if flow is not None and isinstance(value, int):
-            with link.driver.lock:
-                set_flow_option(flow, level, option, value, self._options)
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_SNDBUF):
+            super().setsockopt(level, option, value)  # the pair holds what was written too
+        endpoint = link.endpoint
+        with link.driver.lock:
+            if isinstance(endpoint, Listener):
+                endpoint.adapt = adapter(self._options)
+            elif isinstance(endpoint, Flow) and isinstance(value, int):
+                set_flow_option(endpoint, level, option, value, self._options)
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         """What was set; SO_ERROR, SO_TYPE and the like as they are."""
@@ -393,6 +414,13 @@ class Socket(KernelSocket):  # type: ignore[misc]
             elif option in (socket.SO_RCVBUF, socket.SO_SNDBUF) and not value:
                 value = 1 << 17
         return value.to_bytes(4, "little")[:size] if size and isinstance(value, int) else value
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        """sendto(data, address) or sendto(data, flags, address): a connection has its peer, whatever the address."""
+        if self._link is None:
+            return int(super().sendto(data, *rest))
+        self._check_open()
+        return int(C.send(self, data, *rest[:-1]))
 
     def shutdown(self, how: int) -> None:
         """Shut one direction; the far end sees it behind what was written."""
@@ -429,147 +457,6 @@ class Socket(KernelSocket):  # type: ignore[misc]
             _forget(descriptor, link)
         if link.driver.dirty:
             link.driver.flush()
-
-
-class DatagramSocket(Socket):
-    """A UDP socket: what comes has its sender before it, what goes needs no descriptor."""
-
-    __slots__ = ()
-
-    def _port(self, *, local: tuple[bytes, int] | None = None) -> Datagrams:
-        """Return the port, opened where it is not yet."""
-        link = self._link
-        assert isinstance(link, DatagramLink)
-        self._check_open()
-        with link.driver.lock:
-            if link.port is None:
-                host, number = local or (b"", 0)
-                reuse = bool(
-                    self._options.get((socket.SOL_SOCKET, socket.SO_REUSEADDR))
-                    or self._options.get((socket.SOL_SOCKET, socket.SO_REUSEPORT))
-                )
-                link.open(link.driver.stack.udp_open(monotonic_ns(), host, number, reuse_address=reuse))
-            assert link.port is not None
-            return link.port
-
-    def bind(self, address: Any) -> None:
-        """Take a port."""
-        if isinstance(self._link, DatagramLink) and self._link.port is not None:
-            raise _error(errno.EINVAL)
-        self._port(local=self._local(address))
-
-    def connect(self, address: Any) -> None:
-        """Speak with one peer only; AF_UNSPEC, to speak with all again, is not offered."""
-        target = self._address(address)
-        if not any(target[0]):
-            target = wire.LOOPBACK4, target[1]
-        port = self._port()
-        link = self._link
-        assert link is not None
-        with link.driver.lock:
-            if not any(port.local[0]):
-                port.local = link.driver.stack.source_for(target[0]), port.local[1]
-            port.connect(*target)
-
-    def connect_ex(self, address: Any) -> int:
-        """connect(), with an errno for an answer."""
-        try:
-            self.connect(address)
-        except OSError as error:
-            return error.errno or errno.EIO
-        return 0
-
-    def listen(self, backlog: int = BACKLOG) -> None:
-        """Nobody listens so."""
-        raise _error(errno.EOPNOTSUPP)
-
-    def sendto(self, data: Any, *rest: Any) -> int:
-        """sendto(data, address) or sendto(data, flags, address)."""
-        if not 1 <= len(rest) <= 2:
-            raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(rest)} given)")
-        return self._send(data, self._address(rest[-1]))
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        """Send to the peer."""
-        return self._send(data, None)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send to the peer."""
-        self._send(data, None)
-
-    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
-        """Send pieces as one datagram."""
-        return self._send(b"".join(bytes(b) for b in buffers), None if address is None else self._address(address))
-
-    def _send(self, data: Any, target: tuple[bytes, int] | None) -> int:
-        body = bytes(memoryview(data))
-        port = self._port()
-        link = self._link
-        assert link is not None
-        with link.driver.lock:
-            target = target or port.remote
-            if target is None:
-                raise _error(errno.EDESTADDRREQ)
-            if link.error or port.error:
-                self._raise_pending(link)
-            if not any(target[0]):
-                target = wire.LOOPBACK4, target[1]
-            port.send_to(monotonic_ns(), body, *target)
-            link.driver.flush()
-        return len(body)
-
-    def _raise_pending(self, link: Link) -> None:
-        number = self._take_error(link)
-        if number:
-            raise _error(number)
-
-    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
-        """Receive a datagram, and who sent it."""
-        if size < 0:
-            raise ValueError("negative buffersize in recvfrom")
-        link = self._link
-        assert link is not None
-        self._port()
-        whole = C.recv(self, size + PREFIX_SIZE, flags)
-        if not whole:
-            return b"", None
-        with link.driver.lock:
-            link.carry()  # type: ignore[attr-defined]
-        length, number = whole[0], int.from_bytes(whole[1:3], "big")
-        if length == ERROR:
-            link.error = 0
-            raise _error(number)
-        return whole[PREFIX_SIZE:], self._name(whole[3 : 3 + length], number)
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """Receive a datagram."""
-        return self.recvfrom(size, flags)[0]
-
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """Receive a datagram into memory."""
-        view = memoryview(buffer).cast("B")
-        data, name = self.recvfrom(nbytes or len(view), flags)
-        view[: len(data)] = data
-        return len(data), name
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive a datagram into memory."""
-        return self.recvfrom_into(buffer, nbytes, flags)[0]
-
-    def recvmsg(self, size: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
-        """Receive a datagram; there is nothing beside it."""
-        data, name = self.recvfrom(size, flags)
-        return data, [], 0, name
-
-    def shutdown(self, how: int) -> None:
-        """Of the peer's connection only."""
-        if getattr(self._link.endpoint if self._link else None, "remote", None) is None:
-            raise _error(errno.ENOTCONN)
-        C.shutdown(self, how)
-
-    def _sarab_take(self) -> Face | None:
-        """For our loop: the descriptor is read."""
-        return None
 
 
 def _linked(descriptor: Any) -> Link | None:

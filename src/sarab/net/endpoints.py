@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from sarab.net.errors import MessageTooLong
 from sarab.proto.tcp.machine import Connection
-from sarab.proto.tcp.values import Event, State
+from sarab.proto.tcp.values import Event, Settings, State
 from sarab.wire.tcp import Segment
 
 if TYPE_CHECKING:
@@ -168,6 +169,10 @@ class Listener(Endpoint):
         self._ready: deque[Flow] = deque()
         self.refused = 0
         """Connections turned away because nobody accepted the others."""
+        self.silent = False
+        """The port is taken, and a SYN is answered as if nobody had it: bind() without listen()."""
+        self.adapt: Callable[[Settings], Settings] | None = None
+        """What its connections have of it: options that were set on a listening socket."""
 
     def accept(self) -> Flow | None:
         """Return a connection that was made, or None."""

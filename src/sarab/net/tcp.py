@@ -219,11 +219,17 @@ class Tcp:
     def _listener(self, address: bytes, port: int) -> Listener | None:
         found = None
         for listener in self.listeners.get(port, ()):
+            if listener.silent:
+                continue
             if listener.local[0] == address:
                 return listener
             if not listener.local[0] or (not any(listener.local[0]) and len(listener.local[0]) == len(address)):
                 found = listener
         return found
+
+    def _settings(self, arrived: Arrived, listener: Listener) -> Settings:
+        settings = self._stack.settings_for(arrived.destination, arrived.source)
+        return settings if listener.adapt is None else listener.adapt(settings)
 
     def _syn(self, now: int, arrived: Arrived, listener: Listener) -> None:
         if len(self.flows) >= FLOWS_MAX:
@@ -232,7 +238,7 @@ class Tcp:
         segment = arrived.segment
         local, remote = (arrived.destination, segment.dst_port), (arrived.source, segment.src_port)
         key = (*local, *remote)
-        settings = self._stack.settings_for(arrived.destination, arrived.source)
+        settings = self._settings(arrived, listener)
         if listener.half_open >= HANDSHAKES_MAX or listener.waiting >= listener.backlog:
             if listener.waiting >= listener.backlog:
                 self.counters["backlog_full"] += 1
@@ -263,7 +269,7 @@ class Tcp:
             self.counters["backlog_full"] += 1
             return True  # the peer sends its data again; there may be room then
         self.counters["cookies_accepted"] += 1
-        settings = self._stack.settings_for(arrived.destination, arrived.source)
+        settings = self._settings(arrived, listener)
         machine = Connection.from_cookie(now, segment, Options(mss), settings)
         flow = Flow(self._stack, machine, key[:2], key[2:])
         flow.parent = listener

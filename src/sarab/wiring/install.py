@@ -72,7 +72,6 @@ def install_socket() -> None:
         for name, value in replaced.items():
             setattr(module, name, value)
         module.socket = sockets.Socket
-        module.SocketType = sockets.Socket
     for name, value in replaced.items():
         if name not in ("dup", "close"):  # ours call these
             setattr(_socket, name, value)

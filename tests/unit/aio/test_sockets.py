@@ -16,7 +16,7 @@ import pytest
 
 from sarab.aio import blocking, sockets
 from sarab.aio.network import NetworkDriver
-from sarab.aio.sockets import Socket
+from sarab.aio.sockets import C, Socket
 from sarab.net.stack import Stack
 
 HOST = "127.0.0.1"
@@ -309,3 +309,101 @@ def test_a_loop_serves_a_socket_and_its_thread_may_block(driver: NetworkDriver) 
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
     assert threading.active_count() >= 1
+
+
+def test_a_bound_socket_refuses_until_it_listens() -> None:
+    with Socket() as server, Socket() as client:
+        server.bind((HOST, 0))
+        assert client.connect_ex(server.getsockname()) == errno.ECONNREFUSED
+        server.listen()
+        client.connect(server.getsockname())
+
+
+def test_connect_says_once_that_an_attempt_without_waiting_was_good() -> None:
+    with listener() as server, Socket() as client:
+        client.setblocking(False)
+        assert client.connect_ex(server.getsockname()) == errno.EINPROGRESS
+        assert select.select([], [client], [], 5)[1]
+        assert [client.connect_ex(server.getsockname()) for _ in range(2)] == [0, errno.EISCONN]
+
+
+def test_connect_says_once_that_an_attempt_without_waiting_was_bad() -> None:
+    with Socket() as server, Socket() as client:
+        server.bind((HOST, 0))
+        client.setblocking(False)
+        assert client.connect_ex(server.getsockname()) == errno.EINPROGRESS
+        assert select.select([], [client], [], 5)[1]
+        server.listen()
+        assert client.connect_ex(server.getsockname()) == errno.ECONNREFUSED
+        assert client.connect_ex(server.getsockname()) == errno.EINPROGRESS
+
+
+def test_a_listener_hands_its_options_on() -> None:
+    with listener() as server, Socket() as client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        with accepted:
+            machine = accepted._link.flow.machine
+            assert machine.rx.buffer_size == machine.rx.buffer_max == 8192
+            assert not machine.settings.nagle
+
+
+def test_a_small_receive_buffer_is_asked_for_before_connecting() -> None:
+    with listener() as server, Socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.connect(server.getsockname())
+        assert client._link.flow.machine.rx.buffer_max == 8192
+
+
+def test_a_small_send_buffer_bounds_what_waits() -> None:
+    with listener() as server, Socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        client.connect(server.getsockname())
+        assert C.getsockopt(client, socket.SOL_SOCKET, socket.SO_SNDBUF) == 8192
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 5120)
+        assert C.getsockopt(client, socket.SOL_SOCKET, socket.SO_SNDBUF) == 10240
+
+
+def test_a_connection_has_its_peer_whatever_address_is_sent_to() -> None:
+    client, server = pair()
+    with client, server:
+        assert client.sendto(b"hello", (HOST, 9)) == 5
+        assert server.recv(100) == b"hello"
+
+
+def test_a_datagram_fills_pieces_of_memory_and_its_rest_is_told_of() -> None:
+    with Socket(type=socket.SOCK_DGRAM) as one, Socket(type=socket.SOCK_DGRAM) as two:
+        one.bind((HOST, 0))
+        two.connect(one.getsockname())
+        pieces = bytearray(3), bytearray(2)
+        for size, flags in ((5, 0), (6, socket.MSG_TRUNC)):
+            two.send(b"abcdef"[:size])
+            assert one.recvmsg_into(pieces) == (5, [], flags, two.getsockname())
+            assert b"|".join(pieces) == b"abc|de"
+        two.send(b"abcdef")
+        assert one.recvmsg(4) == (b"abcd", [], socket.MSG_TRUNC, two.getsockname())
+
+
+def test_what_is_no_message_is_not_sent() -> None:
+    with Socket(type=socket.SOCK_DGRAM) as one:
+        one.bind((HOST, 0))
+        one.settimeout(5)
+        for wrong in ((b"abc",), ([5],), ([b"a"], [object()]), ([b"a"], [(0, 0)]), ([b"a"], [(0, 0, 5)])):
+            with pytest.raises(TypeError):
+                one.sendmsg(*wrong, address=one.getsockname())
+        with pytest.raises(TypeError, match="a bytes-like object is required, not 'str'"):
+            one.sendto("abc", one.getsockname())
+        one.sendto(b"done", one.getsockname())
+        assert one.recv(100) == b"done"
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    with Socket(socket.AF_INET6) as six:
+        with pytest.raises(OverflowError, match="flowinfo"):
+            six.bind(("::1", 0, -10))
+        with pytest.raises(OverflowError):
+            six.listen(1 << 31)
+    with pytest.raises(UnicodeEncodeError):
+        blocking.getaddrinfo(sockets.room(), "localhost", "\ud800")
