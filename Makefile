@@ -35,6 +35,9 @@ bench: setup kernel ## Measure against Linux, side by side (BENCH="--runs N --on
 bench-net: setup clients ## Measure the network stack against Linux's, side by side (BENCH="--runs N --only NAME ...")
 	$(PYTHON) -m bench.network $(BENCH)
 
+fuzz: $(READY) ## Fuzz every parser, the whole stack and virtio's ring, guided by coverage (FUZZ="--seconds N --only NAME")
+	$(PYTHON) -m tests.fuzz.run $(FUZZ)
+
 regrtest: setup kernel ## Run CPython's own tests in an image and on Linux, and compare
 	$(PYTHON) -m tests.regrtest.run all $(REGRTEST)
 
@@ -67,4 +70,4 @@ clients:
 		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLIENT_PACKAGES); } >/dev/null 2>&1 \
 		|| echo "They could not be installed; as root: apt-get install $(CLIENT_PACKAGES). Until then the tests that need them are skipped."; }
 
-.PHONY: help setup kernel demo test lint bench bench-net regrtest suites clean qemu clients
+.PHONY: help setup kernel demo test lint bench bench-net fuzz regrtest suites clean qemu clients

@@ -7,119 +7,13 @@ were cut, or had bits turned over.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sarab.wire import arp, ethernet, icmpv4, icmpv6, igmp, ipv4, ipv6, mld, ndp, tcp, udp
-from sarab.wire.checksum import checksum, pseudo_header
 from sarab.wire.errors import Malformed
-
-A4, B4 = b"\x0a\0\0\1", b"\xe0\0\0\x16"
-A6, B6 = b"\xfe\x80" + bytes(13) + b"\1", b"\xff\x02" + bytes(13) + b"\1"
-
-
-def any_ethernet(data: bytes) -> None:
-    assert ethernet.line(ethernet.parse(data))
-
-
-def any_arp(data: bytes) -> None:
-    assert arp.line(arp.parse(data))
-
-
-def any_ipv4(data: bytes) -> None:
-    """Any header, with a good checksum."""
-    size = (data[0] & 15) * 4 if data else 0
-    bare = data[:10] + b"\0\0" + data[12:size]
-    header = ipv4.parse(data[:10] + checksum(bare).to_bytes(2, "big") + data[12:])
-    assert ipv4.line(header)
-    assert header.size <= header.total_length <= len(data)
-    ipv4.parse_options(header.options)
-
-
-def any_ipv6(data: bytes) -> None:
-    header = ipv6.parse(data)
-    assert ipv6.line(header)
-    ipv6.walk(data, header.next_header)
-
-
-def any_tcp(data: bytes) -> None:
-    segment = tcp.parse(data)
-    assert tcp.line(segment)
-    assert len(segment.payload) <= len(data) - tcp.HEADER_SIZE
-
-
-def any_udp(data: bytes) -> None:
-    assert udp.line(udp.parse(data))
-
-
-def summed(data: bytes, initial: int = 0) -> bytes:
-    return data[:2] + checksum(data[:2] + b"\0\0" + data[4:], initial).to_bytes(2, "big") + data[4:]
-
-
-def any_icmpv4(data: bytes) -> None:
-    assert icmpv4.line(icmpv4.parse(summed(data)))
-
-
-def any_igmp(data: bytes) -> None:
-    assert igmp.line(igmp.parse(summed(data)))
-
-
-def any_icmpv6(data: bytes) -> None:
-    """With what is read from its messages."""
-    good = summed(data, pseudo_header(A6, B6, icmpv6.PROTOCOL, max(len(data), 4)))
-    message = icmpv6.parse(good, A6, B6)
-    assert icmpv6.line(message)
-    with contextlib.suppress(Malformed):
-        group = mld.parse(message)
-        assert mld.line(group)
-        mld.validate(group, A6, 1)
-    value = ndp.parse(message)
-    assert ndp.line(value)
-    ndp.validate(value, A6, B6, 255)
-
-
-PARSERS: dict[str, Callable[[bytes], None]] = {
-    "ethernet": any_ethernet,
-    "arp": any_arp,
-    "ipv4": any_ipv4,
-    "ipv6": any_ipv6,
-    "tcp": any_tcp,
-    "udp": any_udp,
-    "icmpv4": any_icmpv4,
-    "icmpv6": any_icmpv6,
-    "igmp": any_igmp,
-}
-
-
-def packet6(next_header: int, payload: bytes) -> bytes:
-    return ipv6.emit(ipv6.Header(A6, B6, next_header, len(payload))) + payload
-
-
-OPTIONS = ndp.Options(
-    b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", (ndp.Prefix(A6, 64, True, True, 9, 9),), 1500, bytes(8),
-    (ndp.Route(A6, 64, 0, 9),), ((A6, 9),), (("example.org", 9),),
-)  # fmt: skip
-GOOD: list[tuple[str, bytes]] = [
-    ("ethernet", ethernet.emit(ethernet.Header(b"\2" * 6, b"\4" * 6, ethernet.IPV4, 5))),
-    ("arp", arp.emit(arp.Packet(arp.REQUEST, b"\2" * 6, A4, bytes(6), B4))),
-    ("ipv4", ipv4.emit(ipv4.Header(A4, B4, 2, 24, options=ipv4.ROUTER_ALERT))),
-    ("ipv6", packet6(ipv6.HOP_BY_HOP, mld.HOP_BY_HOP + bytes(8))),
-    ("ipv6", packet6(ipv6.DESTINATION, bytes((43, 0, 0x1E, 0, 1, 2, 0, 0)) + bytes((17, 0, 0, 0)) + bytes(12))),
-    ("ipv6", packet6(ipv6.FRAGMENT, ipv6.emit_fragment(ipv6.Fragment(17, 8, True, 7)) + bytes(8))),
-    ("tcp", tcp.emit(tcp.Segment(1, 2, 3, 4, tcp.SYN, 5, tcp.Options(1460, 7, True, ((1, 2),), (1, 2))))),
-    ("udp", udp.emit(udp.Header(1, 2, 12)) + bytes(4)),
-    ("icmpv4", icmpv4.emit(icmpv4.echo(1, 2, b"abc"))),
-    ("icmpv6", icmpv6.emit(ndp.emit(ndp.RouterAdvertisement(options=OPTIONS)), A6, B6)),
-    ("icmpv6", icmpv6.emit(ndp.emit(ndp.Redirect(A6, A6, OPTIONS)), A6, B6)),
-    ("icmpv6", icmpv6.emit(ndp.emit(ndp.NeighbourSolicitation(A6, OPTIONS)), A6, B6)),
-    ("icmpv6", icmpv6.emit(mld.emit(mld.Query(B6, 100, (A6,))), A6, B6)),
-    ("icmpv6", icmpv6.emit(mld.emit(igmp.Report((igmp.Record(1, B6, (A6, A6)),))), A6, B6)),
-    ("igmp", igmp.emit(igmp.Query(B4, 100, (A4,)))),
-    ("igmp", igmp.emit(igmp.Report((igmp.Record(1, B4, (A4, A4)),)))),
-]
+from tests.fuzz.parsers import GOOD, PARSERS, any_icmpv6, any_ipv6, any_tcp, packet6
 
 
 @pytest.mark.parametrize("name", PARSERS)
