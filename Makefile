@@ -38,6 +38,9 @@ bench-net: setup clients ## Measure the network stack against Linux's, side by s
 fuzz: $(READY) ## Fuzz every parser, the whole stack and virtio's ring, guided by coverage (FUZZ="--seconds N --only NAME")
 	$(PYTHON) -m tests.fuzz.run $(FUZZ)
 
+soak: setup kernel clients ## Load a server in an image and in a process for half an hour, and see whether it grows (BENCH="--minutes N")
+	$(PYTHON) -m bench.network.soak $(BENCH)
+
 regrtest: setup kernel ## Run CPython's own tests in an image and on Linux, and compare
 	$(PYTHON) -m tests.regrtest.run all $(REGRTEST)
 

@@ -61,8 +61,10 @@ class Lab:
             with contextlib.suppress(Failed):
                 _ip("-n", self.client, "link", "delete", device)
 
-    def serve(self, namespace: str, command: Sequence[str], port: int, output: Path) -> subprocess.Popen[bytes]:
-        """Start a server on the server's core and wait until SERVER_ADDRESS answers on TCP `port`. Raises Failed."""
+    def serve(
+        self, namespace: str, command: Sequence[str], port: int, output: Path, address: str = SERVER_ADDRESS
+    ) -> subprocess.Popen[bytes]:
+        """Start a server on the server's core and wait until `address` answers on TCP `port`. Raises Failed."""
         with output.open("wb") as file:
             process = subprocess.Popen(
                 self._within(namespace, SERVER_CORE, command),
@@ -75,7 +77,7 @@ class Lab:
         deadline = time.monotonic() + START_SECONDS_MAX
         probe = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 1); s.close()"
         while True:
-            tried = self.run(("python3", "-S", "-c", probe, SERVER_ADDRESS, str(port)), check=False)
+            tried = self.run(("python3", "-S", "-c", probe, address, str(port)), check=False)
             if tried.returncode == 0:
                 return process
             if process.poll() is not None or time.monotonic() > deadline:
@@ -97,6 +99,11 @@ class Lab:
         if check and done.returncode != 0:
             raise Failed(f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}")
         return done
+
+    def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a client on the client's core, and let it run."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self._within(self.client, CLIENT_CORE, command), stdout=pipe, stderr=pipe, text=True)
 
     def hold(self, command: Sequence[str]) -> subprocess.Popen[str]:
         """Start a client on the client's core, wait until it prints a line, and return it. Raises Failed."""
