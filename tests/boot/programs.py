@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from pathlib import Path
 
@@ -39,3 +40,9 @@ def run(folder: Path, source: str, **options: object) -> Outcome:
 
 def text(outcome: Outcome) -> str:
     return outcome.console.decode(errors="replace")
+
+
+def processor_seconds(pid: int) -> float:
+    """Return what a process has used of the processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

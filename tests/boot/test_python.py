@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sarab.build import elf
-from tests.boot.programs import boot, build_program, run, start, text
+from tests.boot.programs import boot, build_program, processor_seconds, run, start, text
 
 pytestmark = pytest.mark.boot
 
@@ -123,17 +123,12 @@ def test_sleep_is_right_and_costs_no_processor(tmp_path: Path) -> None:
     image = build_program(tmp_path, program)
     with start(image) as machine:
         machine.wait_for(b"ready", 60)
-        used = _processor_seconds(machine.process.pid)
+        used = processor_seconds(machine.process.pid)
         shown = machine.wait_for(b"slept", 60).decode()
-        used = _processor_seconds(machine.process.pid) - used
+        used = processor_seconds(machine.process.pid) - used
     slept = float(shown.split()[-1])
     assert 2.0 <= slept < 2.1
     assert used < 0.5, f"an idle guest used {used} s of the processor in 2 s"
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def test_the_clock_is_the_hosts(tmp_path: Path) -> None:

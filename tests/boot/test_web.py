@@ -9,7 +9,8 @@ import pytest
 
 from sarab.build.builder import BuildOptions, build
 from sarab.machine.options import MachineType
-from tests.boot.served import client, served
+from tests.boot.programs import processor_seconds
+from tests.boot.served import client, pump, served
 
 pytestmark = [pytest.mark.boot, pytest.mark.slow]
 
@@ -36,6 +37,24 @@ def test_curl_and_wrk_get_pages(images: dict[str, Path], tmp_path: Path) -> None
         assert outcome.status == 143, outcome.console
     assert pcap.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
     assert b"GET / HTTP/1.1" in pcap.read_bytes()
+
+
+IDLE_SECONDS = 5
+
+
+def test_an_idle_server_costs_its_host_nothing(images: dict[str, Path]) -> None:
+    """With a connection open, and the services of a network running: timers, not polling."""
+    with (
+        served(images["echo"], tcp=[7], ready=b"echoing") as (machine, ports),
+        socket.create_connection(("127.0.0.1", ports[7]), 60) as peer,
+    ):
+        peer.sendall(b"hello")
+        assert peer.recv(100) == b"hello"
+        pump(machine, 2)
+        used = processor_seconds(machine.process.pid)
+        pump(machine, IDLE_SECONDS)
+        used = processor_seconds(machine.process.pid) - used
+    assert used < 0.02 * IDLE_SECONDS, f"an idle server used {used:.2f} s of the processor in {IDLE_SECONDS} s"
 
 
 def test_megabytes_come_back_as_they_went(images: dict[str, Path]) -> None:
