@@ -18,7 +18,7 @@ from typing import Any
 from sarab.device.network import Incoming
 from sarab.net.endpoints import Endpoint, Flow, Listener
 from sarab.testing.network import Host, VirtualLink
-from sarab.wire import ethernet, icmpv4, icmpv6, ipv4, ipv6, udp
+from sarab.wire import arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndp, udp
 from sarab.wire import tcp as wire_tcp
 from sarab.wire.address import parse
 from sarab.wire.checksum import checksum, partial, pseudo_header
@@ -30,8 +30,8 @@ EVIL = bytes((2, 6, 6, 6, 6, 6))
 VICTIM4, CLIENT4, ROUTER4, VICTIM6, CLIENT6, ROUTER6 = map(
     parse, ("10.0.0.1", "10.0.0.2", "10.0.0.254", "fd00::1", "fd00::2", "fd00::fe")
 )
-ARP_REQUEST = b"\x08\x06\0\1\x08\0\6\4\0\1"
 FAR4, FAR6 = parse("192.0.2.1"), parse("2001:db8::1")
+ASKS = (ndp.NEIGHBOUR_SOLICITATION, ndp.ROUTER_SOLICITATION)
 PATIENCE = 10.0
 """Virtual seconds in which a client must have been served."""
 
@@ -79,7 +79,7 @@ class Field:
         for family in (4, 6):
             self.exchange(family, 10)  # everybody knows everybody
         self.frames = self.answers = 0
-        """Attack frames, and what the victim sent to anybody but the client meanwhile."""
+        """Attack frames; and what the victim sent meanwhile, but to the client and to find neighbours."""
         self.bytes = self.answered_bytes = 0
         self.questions = 0
         """What the victim has asked for on the link, by ARP or NDP, whomever it asked."""
@@ -112,14 +112,16 @@ class Field:
 
     def look(self) -> None:
         """Note what the victim has sent since the last look, and forget it."""
+        good = (self.client.mac, self.router.mac)
         for frame in self.link.seen:
-            if frame[6:12] == self.victim.mac and frame[:6] != self.client.mac:
+            if frame[6:12] != self.victim.mac:
+                continue
+            is_arp, is_icmp6 = frame[12:14] == b"\x08\x06", frame[12:21:8] == b"\x86\x3a"
+            if (is_arp and frame[21] == arp.REQUEST) or (is_icmp6 and frame[54] in ASKS):
+                self.questions += 1
+            elif frame[:6] not in good or (frame[:6] == self.router.mac and not is_arp and not _is_na(frame, is_icmp6)):
                 self.answers += 1
                 self.answered_bytes += len(frame)
-            if frame[6:12] == self.victim.mac and (
-                frame[12:22] == ARP_REQUEST or (frame[20:21], frame[54:55]) == (b"\x3a", b"\x87")
-            ):
-                self.questions += 1
         self.link.seen.clear()
 
     def work(self, frames: Iterable[bytes]) -> float:
@@ -209,6 +211,10 @@ class Field:
         """Let virtual time pass without an attack."""
         self.link.run(seconds)
         self.look()
+
+
+def _is_na(frame: bytes, is_icmp6: bool) -> bool:
+    return is_icmp6 and frame[54] == ndp.NEIGHBOUR_ADVERTISEMENT
 
 
 # ---- frames ------------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 QUOTED_MAX = 28 + 520
 """Bytes of a packet quoted in an error (RFC 1812 section 4.3.2.3: as much as makes 576)."""
-MTU_MIN = 68
+PMTU_MIN = 552
+"""No path in use carries less, and who says so wants us to send crumbs (Linux's net.ipv4.route.min_pmtu)."""
 
 
 class Ipv4:
@@ -160,7 +161,7 @@ class Ipv4:
         needs_less = message.type == icmpv4.UNREACHABLE and message.code == icmpv4.FRAGMENTATION_NEEDED
         mtu = 0
         if needs_less:
-            mtu = max(message.second or 576, MTU_MIN, 552 if message.second < 552 else 0)
+            mtu = max(message.second or 576, PMTU_MIN)
             if mtu >= self._stack.path_mtu(destination, now):
                 return
         if protocol == ipv4.TCP:
@@ -220,10 +221,10 @@ class Ipv4:
             if protocol == ipv4.UDP:
                 raise
             return
-        mtu = self._stack.path_mtu(destination, now)
         link = self._link(now, interface, hop)
         total = ipv4.HEADER_SIZE + len(payload)
-        if total <= mtu:
+        mtu = min(interface.mtu, PMTU_MIN)  # enough for nearly all that comes here, and a flood's answers are many
+        if total <= mtu or total <= (mtu := self._stack.path_mtu(destination, now)):
             pieces = [(ipv4.Header(source, destination, protocol, total), payload)]
         else:
             self._identification = (self._identification + 1) & 0xFFFF

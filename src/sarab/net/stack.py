@@ -273,9 +273,10 @@ class Stack:
         found = dict(self.counters)
         found.update({f"tcp_{name}": value for name, value in self.tcp.statistics().items()})
         found.update(names_asked=self.names.asked, names_cached=self.names.cached, names_failed=self.names.failed)
-        found["reassembly_timed_out"] = self.ipv4.reassembly.timed_out
-        found["reassembly_overlapping"] = self.ipv4.reassembly.overlapping
-        found["reassembly_dropped"] = self.ipv4.reassembly.dropped
+        reassembly, reassembly6 = self.ipv4.reassembly, self.ipv6.reassembly
+        found["reassembly_timed_out"] = reassembly.timed_out + reassembly6.timed_out
+        found["reassembly_overlapping"] = reassembly.overlapping + reassembly6.overlapping
+        found["reassembly_dropped"] = reassembly.dropped + reassembly6.dropped
         for interface in self.interfaces:
             for name in ("packets_in", "packets_out", "bytes_in", "bytes_out", "dropped"):
                 found[f"{interface.name}_{name}"] = getattr(interface, name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sarab.device.network import Gso, Offload, Outgoing
 from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener, Path
-from sarab.net.errors import AddressInUse, PortsExhausted
+from sarab.net.errors import AddressInUse, NetworkUnreachable, PortsExhausted
 from sarab.proto.tcp.block import TOTALS
 from sarab.proto.tcp.isn import Secrets
 from sarab.proto.tcp.machine import Connection
@@ -204,16 +204,17 @@ class Tcp:
         if segment.flags & RST:
             return
         listener = self._listener(arrived.destination, segment.dst_port)
-        if not self._stack.reaches(arrived.source):
-            self._stack.counters["no_route"] += 1  # nothing that we say would get there
-            return
-        if listener is not None and segment.flags & (SYN | ACK) == SYN and not segment.flags & FIN:
-            self._syn(now, arrived, listener)
-            return
-        if listener is not None and segment.flags & (SYN | ACK) == ACK and self._cookie(now, arrived, listener):
-            return
         if listener is None:
             self.counters["no_listener"] += 1
+        else:
+            try:
+                if segment.flags & (SYN | ACK) == SYN and not segment.flags & FIN:
+                    self._syn(now, arrived, listener)
+                    return
+                if segment.flags & (SYN | ACK) == ACK and self._cookie(now, arrived, listener):
+                    return
+            except NetworkUnreachable:
+                return  # nothing that we say would get there; route() has counted it
         self._reset(now, arrived)
 
     def _listener(self, address: bytes, port: int) -> Listener | None:

@@ -29,8 +29,8 @@ def test_a_piece_behind_the_end_does_not_stand_in_for_a_hole() -> None:
     assert made.add(0, KEY, 8, True, b"x" * 8) is None
     assert made.add(0, KEY, 2960, True, b"z" * 8) is None
     assert made.add(0, KEY, 16, False, b"y" * 8) is None
-    assert made.dropped == 1
-    assert made.deadline() is None
+    assert made.dropped == 3
+    assert made._bytes == 0
 
 
 def test_an_overlap_drops_the_whole_packet() -> None:
@@ -38,14 +38,26 @@ def test_an_overlap_drops_the_whole_packet() -> None:
     made.add(0, KEY, 0, True, b"a" * 16)
     assert made.add(0, KEY, 8, False, b"b" * 16) is None
     assert made.overlapping == 1
-    assert made.deadline() is None
+    assert made._bytes == 0
+
+
+def test_nothing_comes_of_a_packet_whose_fragments_overlapped_until_its_time_is_over() -> None:
+    """RFC 5722 section 4: those that come later are dropped, too."""
+    made = Reassembly()
+    made.add(0, KEY, 0, True, b"a" * 16)
+    made.add(0, KEY, 8, True, b"b" * 16)
+    assert made.add(1, KEY, 0, True, b"a" * 8) is None
+    assert made.add(1, KEY, 8, False, b"b" * 8) is None
+    assert made.dropped == 4
+    made.add(TIMEOUT, KEY, 0, True, b"a" * 8)
+    assert made.add(TIMEOUT, KEY, 8, False, b"b" * 8) == b"a" * 8 + b"b" * 8
 
 
 def test_two_ends_drop_the_packet() -> None:
     made = Reassembly()
     made.add(0, KEY, 16, False, b"a" * 8)
     assert made.add(0, KEY, 24, False, b"a" * 8) is None
-    assert made.dropped == 1
+    assert made.dropped == 2
 
 
 def test_a_packet_is_given_up_in_time() -> None:
