@@ -22,8 +22,7 @@ def fragment(source: bytes, name: int, offset: int, more: bool, data: bytes, pro
     """Return a frame with a fragment of either family."""
     if len(source) == 4:
         flags = ipv4.MORE_FRAGMENTS if more else 0
-        fields = {"identification": name & 0xFFFF, "flags": flags, "fragment_offset": offset}
-        return packet4(source, protocol, data, **fields)
+        return packet4(source, protocol, data, identification=name & 0xFFFF, flags=flags, fragment_offset=offset)
     head = ipv6.emit_fragment(ipv6.Fragment(protocol, offset, more, name))
     return packet6(source, ipv6.FRAGMENT, head + data)
 

@@ -207,9 +207,7 @@ class Ipv4:
 
     # ---- packets that go -----------------------------------------------------------------------------------------
 
-    def send(
-        self, now: int, source: bytes, destination: bytes, protocol: int, payload: bytes
-    ) -> None:
+    def send(self, now: int, source: bytes, destination: bytes, protocol: int, payload: bytes) -> None:
         """Send a packet, in fragments where it is too long. Raises NetworkUnreachable only for what a user sends."""
         if self._stack.is_local(destination):
             header = ipv4.Header(source, destination, protocol, ipv4.HEADER_SIZE + len(payload))
