@@ -90,22 +90,31 @@ class Flow(Endpoint):
         """How the stack finds it."""
         return (*self.local, *self.remote)
 
+    @property
+    def way(self) -> bytes:
+        """The same as it stands in a packet that comes: the peer's address, ours, the ports."""
+        (here, port), (there, other) = self.local, self.remote
+        return there + here + other.to_bytes(2, "big") + port.to_bytes(2, "big")
+
     def write(self, now: int, data: bytes | bytearray | memoryview) -> int:
         """Queue data; return how many bytes were taken. When it is not all, WRITABLE follows."""
         taken = self.machine.write(now, data)
-        self.stack.touch(self)
+        if not self.dirty:
+            self.stack.touch(self)
         return taken
 
     def read(self, now: int, limit: int) -> bytes:
         """Return at most `limit` bytes, b"" when there are none now."""
         data = self.machine.read(now, limit)
-        self.stack.touch_if_due(now, self)
+        if not self.dirty:
+            self.stack.touch_if_due(now, self)
         return data
 
     def read_into(self, now: int, buffer: memoryview) -> int:
         """Fill `buffer` as far as there is data; return how many bytes."""
         size = self.machine.read_into(now, buffer)
-        self.stack.touch_if_due(now, self)
+        if not self.dirty:
+            self.stack.touch_if_due(now, self)
         return size
 
     def shutdown_write(self, now: int) -> None:

@@ -44,8 +44,13 @@ PMTU_LIFETIME = 600 * SECOND
 """RFC 1191 section 6.3: ten minutes, then the path may have grown."""
 
 
-_QUICK = Struct("!BH2xH4x4s4sHH")
-"""Of an IPv4 header without options: type of service, total length, fragment; addresses; and TCP's ports."""
+_QUICK = Struct("!6s6xHBBH2xHxB2x12sIIBBH4xIII")
+"""Of Ethernet, IPv4 without options and TCP with timestamps: what is not a matter of course."""
+_QUICK_SIZE = _QUICK.size
+_STAMPS = 0x0101080A
+"""The first four bytes of TCP's options, where timestamps are all there is: two paddings, kind, length."""
+_COPIED = 1024
+"""A payload below this is copied out of its frame, for the bytes are less than a view and the frame."""
 
 
 class Stack:
@@ -256,9 +261,8 @@ class Stack:
 
     def ready(self, endpoint: Endpoint, events: int) -> None:
         """Something happened to an endpoint."""
-        if endpoint.internal:
-            return  # poll() looks at these
-        self._ready[endpoint] = self._ready.get(endpoint, Event.NONE) | events
+        if not endpoint.internal:  # poll() looks at these
+            self._ready[endpoint] = self._ready.get(endpoint, 0) | events
 
     def take_ready(self) -> list[tuple[Endpoint, int]]:
         """Return what has happened since the last call, each endpoint once."""
@@ -344,15 +348,15 @@ class Stack:
     def receive(self, now: int, interface: Interface, frames: Iterable[Incoming]) -> None:
         """Take frames that a card received."""
         counters = self.counters
+        taken = taken_bytes = 0
         for data, was_verified, gso_size in frames:
-            counters["frames_in"] += 1
-            interface.packets_in += 1
-            interface.bytes_in += len(data)
+            taken += 1
+            taken_bytes += len(data)
             try:
+                if self._tcp_of_flow(now, interface, data, was_verified, gso_size):
+                    continue
                 kind = data[12:14]
                 if kind == b"\x08\x00":
-                    if self._tcp_of_flow(now, interface, data, was_verified, gso_size):
-                        continue
                     if data[0] & 1 or data[:6] == interface.mac:
                         self.ipv4.receive(now, interface, memoryview(data)[14:], was_verified, gso_size)
                     else:
@@ -365,25 +369,43 @@ class Stack:
                     counters["no_protocol"] += 1
             except Malformed:
                 counters["malformed"] += 1
+        counters["frames_in"] += taken
+        interface.packets_in += taken
+        interface.bytes_in += taken_bytes
 
     def _tcp_of_flow(self, now: int, interface: Interface, data: bytes, was_verified: bool, gso_size: int) -> bool:
         """The short way of nearly all frames: a whole IPv4 packet without options for a connection that we have.
 
         False: it was not looked at further, and goes the long way.
         """
-        if len(data) < 54 or data[14] != 0x45 or data[23] != ipv4.TCP:
+        size = len(data)
+        mac, kind, version, tos, length, fragment, protocol, way, seq, ack, offset, flags, window, lead, value, echo = (
+            _QUICK.unpack_from(data if size >= _QUICK_SIZE else data.ljust(_QUICK_SIZE, b"\0"))
+        )
+        if kind != ethernet.IPV4 or version != 0x45 or protocol != ipv4.TCP or fragment & 0x3FFF:
             return False
-        tos, total_length, fragment, source, destination, src_port, dst_port = _QUICK.unpack_from(data, 15)
-        if fragment & 0x3FFF or not 40 <= total_length <= len(data) - 14 or data[:6] != interface.mac:
+        end = 14 + length
+        flow = self.tcp.ways.get(way)
+        if flow is None or mac != interface.mac or not 54 <= end <= size:
             return False
-        flow = self.tcp.flows.get((destination, dst_port, source, src_port))
-        if flow is None or destination not in interface.own or not verified(data[14:34]):
+        if flow.local[0] not in interface.own or int.from_bytes(data[14:34], "big") % 65535:
             return False
-        view = memoryview(data)[34 : 14 + total_length]
-        if not was_verified and not verified(view, pseudo_header(source, destination, ipv4.TCP, total_length - 20)):
-            self.tcp.counters["bad_checksum"] += 1
-            return True
-        self.tcp.for_flow(now, flow, wire_tcp.parse(view), tos & 3 == ipv4.CE, gso_size)
+        if not was_verified:
+            initial = pseudo_header(flow.remote[0], flow.local[0], ipv4.TCP, length - 20)
+            if not verified(memoryview(data)[34:end], initial):
+                self.tcp.counters["bad_checksum"] += 1
+                return True
+        ce = tos & 3 == ipv4.CE
+        start = 0
+        if offset == 0x80 and lead == _STAMPS and end >= _QUICK_SIZE:
+            start = _QUICK_SIZE
+        elif offset == 0x50:
+            start, value, echo = 54, -1, 0
+        if start and not ce:
+            payload = data[start:end] if end - start < _COPIED else memoryview(data)[start:end]
+            if self.tcp.predicted(now, flow, seq, ack, flags, window, value, echo, payload, gso_size):
+                return True
+        self.tcp.for_flow(now, flow, wire_tcp.parse(memoryview(data)[34:end]), ce, gso_size)
         return True
 
     def deliver_datagram(

@@ -43,6 +43,8 @@ class Tcp:
         self._stack = stack
         self.secrets = Secrets(random)
         self.flows: dict[tuple[bytes, int, bytes, int], Flow] = {}
+        self.ways: dict[bytes, Flow] = {}
+        """The flows by what stands in a packet for them: both addresses, the peer's first, and both ports."""
         self.listeners: dict[int, list[Listener]] = {}
         self.settings = Settings()
         self._dirty: list[Flow] = []
@@ -53,9 +55,10 @@ class Tcp:
         """Those that we opened and nobody has answered yet."""
         self._handshakes: dict[Flow, Listener] = {}
         """Who counts a flow in SYN_RECEIVED as half open."""
+        self.segments_in = self.segments_out = 0
         self.counters = dict.fromkeys(
             (
-                "segments_in", "segments_out", "malformed", "bad_checksum", "resets_out", "cookies_sent",
+                "malformed", "bad_checksum", "resets_out", "cookies_sent",
                 "cookies_accepted", "cookies_refused", "no_listener", "backlog_full", "flows_refused",
             ),
             0,
@@ -69,7 +72,8 @@ class Tcp:
         found = dict(self._of_the_gone)
         for flow in self.flows.values():
             _add_up(found, flow.machine)
-        return {**found, **self.counters, "flows": len(self.flows)}
+        found.update(segments_in=self.segments_in, segments_out=self.segments_out, flows=len(self.flows))
+        return {**found, **self.counters}
 
     # ---- users ---------------------------------------------------------------------------------------------------
 
@@ -128,12 +132,14 @@ class Tcp:
 
     def _add(self, flow: Flow) -> Flow:
         self.flows[flow.key] = flow
+        self.ways[flow.way] = flow
         self.touch(flow)
         return flow
 
     def _remove(self, flow: Flow) -> None:
         if self.flows.get(flow.key) is flow:
             del self.flows[flow.key]
+            del self.ways[flow.way]
             _add_up(self._of_the_gone, flow.machine)
         self._time_wait.pop(flow, None)
         self._connecting.pop(flow, None)
@@ -143,7 +149,7 @@ class Tcp:
 
     def arrived(self, now: int, arrived: Arrived) -> None:
         """Take a segment whose checksum is good."""
-        self.counters["segments_in"] += 1
+        self.segments_in += 1
         segment = arrived.segment
         flow = self.flows.get((arrived.destination, segment.dst_port, arrived.source, segment.src_port))
         if flow is None:
@@ -155,12 +161,37 @@ class Tcp:
             return
         self._deliver(now, flow, segment, arrived.ce, arrived.gso_size)
 
+    def predicted(
+        self,
+        now: int,
+        flow: Flow,
+        seq: int,
+        ack: int,
+        flags: int,
+        window: int,
+        value: int,
+        echo: int,
+        payload: bytes | memoryview,
+        gso_size: int,
+    ) -> bool:
+        """Take a segment of a connection if it is the one that was to come: Connection.receive_predicted()."""
+        events = flow.machine.receive_predicted(now, seq, ack, flags, window, value, echo, payload, gso_size)
+        if events < 0:
+            return False
+        self.segments_in += 1
+        if events:
+            self._stack.ready(flow, events)  # of an established connection: nobody else hears of them
+        if not flow.dirty:
+            flow.dirty = True
+            self._dirty.append(flow)
+        return True
+
     def for_flow(self, now: int, flow: Flow, segment: Segment, ce: bool, gso_size: int) -> None:
         """Take a segment of a connection whose checksum is good."""
         if flow.machine.state is State.TIME_WAIT:
             self.arrived(now, Arrived(flow.remote[0], flow.local[0], segment, ce, gso_size))
             return
-        self.counters["segments_in"] += 1
+        self.segments_in += 1
         self._deliver(now, flow, segment, ce, gso_size)
 
     def _deliver(self, now: int, flow: Flow, segment: Segment, ce: bool, gso_size: int) -> None:
@@ -317,7 +348,7 @@ class Tcp:
             machine = flow.machine
             segments = machine.poll(now, POLL_BURST)
             if segments:
-                self.counters["segments_out"] += len(segments)
+                self.segments_out += len(segments)
                 self._stack.send_segments(now, flow, segments)
             events = machine.take_events()
             if events:

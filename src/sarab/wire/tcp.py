@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct, error, unpack_from
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sarab.wire.errors import Malformed
 
@@ -46,6 +47,22 @@ class Segment(NamedTuple):
     urgent: int = 0
 
 
+_Fields = tuple[int, int, int, int, int, int, Options, bytes | memoryview, int]
+_make: Callable[..., Any] = tuple.__new__
+
+
+def segment_of(fields: _Fields) -> Segment:
+    """Return Segment(*fields), in half the time: nearly every segment is made so."""
+    segment: Segment = _make(Segment, fields)
+    return segment
+
+
+def stamped(timestamps: tuple[int, int]) -> Options:
+    """Return options with timestamps alone, in half the time."""
+    options: Options = _make(Options, (None, None, False, (), timestamps))
+    return options
+
+
 _HEADER = Struct("!HHIIBBHHH")
 _TIMESTAMPS = Struct("!HBBII")
 _ALIGNED_TIMESTAMPS = 0x0101
@@ -60,14 +77,14 @@ def parse(view: bytes | memoryview) -> Segment:
     src_port, dst_port, seq, ack, data_offset, flags, window, _, urgent = _HEADER.unpack_from(view)
     size = (data_offset >> 4) * 4
     if size == HEADER_SIZE:
-        return Segment(src_port, dst_port, seq, ack, flags, window, NO_OPTIONS, view[HEADER_SIZE:], urgent)
+        return segment_of((src_port, dst_port, seq, ack, flags, window, NO_OPTIONS, view[HEADER_SIZE:], urgent))
     if not HEADER_SIZE <= size <= length:
         raise Malformed("TCP's data offset is not inside the segment")
     if size == 32:
         first, kind, option_size, value, reply = _TIMESTAMPS.unpack_from(view, HEADER_SIZE)
         if first == _ALIGNED_TIMESTAMPS and kind == _TS and option_size == 10:
-            options = Options(None, None, False, (), (value, reply))
-            return Segment(src_port, dst_port, seq, ack, flags, window, options, view[32:], urgent)
+            options = stamped((value, reply))
+            return segment_of((src_port, dst_port, seq, ack, flags, window, options, view[32:], urgent))
     options = _parse_options(bytes(view[HEADER_SIZE:size]))
     return Segment(src_port, dst_port, seq, ack, flags, window, options, view[size:], urgent)
 

@@ -28,7 +28,7 @@ class Acknowledger(Sender):
                     self._refuse_at = segment.ack
                     self._deadline = now
                 return False
-            self._measure_handshake(now, segment.options.timestamps)
+            self._measure_handshake(now, echo_of(segment))
             self.snd_una = self._iss + 1
             self.snd_wnd = window
             self.snd_max_wnd = max(self.snd_max_wnd, window)
@@ -58,7 +58,7 @@ class Acknowledger(Sender):
             self.congestion.lost(now, flight.in_flight)
             self._cwr_end, self._cwr_to_send = self.snd_nxt, True
         if acked:
-            self._advance(now, ack, acked, segment.options.timestamps)
+            self._advance(now, ack, acked, echo_of(segment))
         elif size == 0 and not window_changed and not flags & (FIN | SYN):
             if self._tlp and ack == self._tlp_end and not segment.options.sack:
                 self._tlp = False  # both copies arrived (RFC 8985 section 7.4.2)
@@ -71,8 +71,8 @@ class Acknowledger(Sender):
             self._detect(now)
         return True
 
-    def _advance(self, now: int, ack: int, acked: int, timestamps: tuple[int, int] | None) -> None:
-        """New data is acknowledged."""
+    def _advance(self, now: int, ack: int, acked: int, echo: int) -> None:
+        """New data is acknowledged. `echo`: what came back of our timestamps, 0 for nothing."""
         flight = self._flight
         rtt = self.rtt
         control = self.congestion
@@ -81,8 +81,9 @@ class Acknowledger(Sender):
         if measured:
             rtt.measured(measured)
         else:
-            self._measure_by_echo(now, timestamps)
-        rtt.backoff = 0
+            self._measure_by_echo(now, echo)
+        if rtt.backoff:
+            rtt.answered()
         self.snd_una = ack
         self._buffer.acknowledged(ack)
         self.dup_acks = 0
@@ -110,26 +111,29 @@ class Acknowledger(Sender):
             if limited:
                 control.acked(now, acked, rtt.srtt)
         self._stuck_since = now
-        self._arm_retransmission(now)
+        if flight.units:
+            self._arm_retransmission(now)
+        else:
+            self._retransmit_at = 0
         if self._want_writable and len(self._buffer) <= self._settings.snd_buffer_max // 2:
             self._want_writable = False
             self._events |= Event.WRITABLE
         if self._fin_seq >= 0 and ack > self._fin_seq:
             self._fin_acknowledged(now)
 
-    def _measure_by_echo(self, now: int, timestamps: tuple[int, int] | None) -> None:
+    def _measure_by_echo(self, now: int, echo: int) -> None:
         """Everything was sent twice: only the echo tells which one arrived (RFC 7323 section 4)."""
-        if self._use_ts and timestamps is not None and timestamps[1]:
-            echoed = (self._timestamp(now) - timestamps[1]) & MASK
+        if self._use_ts and echo:
+            echoed = (self._timestamp(now) - echo) & MASK
             if echoed * MILLISECOND < self._settings.rto_max:
                 self.rtt.measured((echoed or 1) * MILLISECOND)
 
-    def _measure_handshake(self, now: int, timestamps: tuple[int, int] | None) -> None:
+    def _measure_handshake(self, now: int, echo: int) -> None:
         """Our SYN, or SYN-ACK, is acknowledged."""
         if self._syn_tries == 1:
             self.rtt.measured(now - self._syn_sent_at)
         elif self._syn_tries:
-            self._measure_by_echo(now, timestamps)
+            self._measure_by_echo(now, echo)
             self.rtt.syn_was_lost()
 
     def _fin_acknowledged(self, now: int) -> None:
@@ -192,9 +196,15 @@ class Acknowledger(Sender):
         self._enter(now, STATE_ESTABLISHED)
         self._events |= Event.ESTABLISHED | Event.WRITABLE
         self._retransmit_at = 0
-        self.rtt.backoff = 0
+        self.rtt.answered()
         if self._syn_tries > 1:
             self.congestion.cwnd = self.snd_mss  # RFC 5681 section 3.1: the SYN was lost
+
+
+def echo_of(segment: Segment) -> int:
+    """Return what a segment echoes of our timestamps, 0 for nothing."""
+    timestamps = segment.options.timestamps
+    return 0 if timestamps is None else timestamps[1]
 
 
 def _inside(left: int, right: int, block: tuple[int, int], near: int) -> bool:

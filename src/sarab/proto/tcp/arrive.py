@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sarab.proto.tcp import congestion
+from sarab.proto.tcp.acknowledge import echo_of
 from sarab.proto.tcp.block import MAY_RECEIVE
 from sarab.proto.tcp.seq import MASK, unwrap
 from sarab.proto.tcp.timers import TIMESTAMP_OPTION_SIZE, Timers
@@ -35,62 +36,82 @@ class Arrivals(Timers):
 
         `ce`: a router has marked it (RFC 3168); `gso_size`: not 0 where a card has joined several to this one.
         """
+        _, _, seq, ack, flags, window, options, payload, _ = segment
+        if not ce and not options.sack:
+            value, echo = options.timestamps or (-1, 0)
+            events = self.receive_predicted(now, seq, ack, flags, window, value, echo, payload, gso_size)
+            if events >= 0:
+                return events
         self.segments_in += 1
-        if self.state is ESTABLISHED and not ce and self._predicted(now, segment, gso_size):
-            pass
-        elif self.synchronised or self.state is SYN_RECEIVED:
+        if self.synchronised or self.state is SYN_RECEIVED:
             self._receive_synchronised(now, segment, ce, gso_size)
         elif self.state is SYN_SENT:
             self._receive_syn_sent(now, segment)
         events, self._events = self._events, Event.NONE
         return events
 
-    def _predicted(self, now: int, segment: Segment, gso_size: int) -> bool:
-        """Take the next data in order, or an acknowledgement while nothing is amiss. False: it is neither.
+    def receive_predicted(
+        self,
+        now: int,
+        seq: int,
+        ack: int,
+        flags: int,
+        window: int,
+        value: int,
+        echo: int,
+        payload: bytes | memoryview,
+        gso_size: int,
+    ) -> int:
+        """Take the next data in order, or an acknowledgement while nothing is amiss; return the events it caused.
 
-        Nothing here is a rule of its own: what is taken would have come to the same by the long way.
+        -1: it is neither, and for receive(). `value`, `echo`: the timestamps, -1 and 0 for none; it has no SACK blocks
+        and no mark of congestion. Nothing here is a rule of its own: what is taken would have come to the same by the
+        long way.
         """
-        _, _, seq, ack_wire, flags, window, options, payload, _ = segment
         rx = self.rx
         rcv_nxt = rx.rcv_nxt
-        if flags & ~PSH != ACK or seq != rcv_nxt & MASK or rx.pieces or options.sack or self._closed_by_user:
-            return False
-        acked = (ack_wire - self.snd_una) & MASK
+        if flags & ~PSH != ACK or seq != rcv_nxt & MASK or self.state is not ESTABLISHED:
+            return -1
+        una = self.snd_una
+        acked = (ack - una) & MASK
         size = len(payload)
         window <<= self._scale_snd
         if acked:
-            if acked > self.snd_nxt - self.snd_una or self.recovering or self._tlp or self._flight.sacked_bytes:
-                return False
+            if acked > self.snd_nxt - una or self.recovering or self._tlp or self._loss_at or self._flight.sacked_bytes:
+                return -1
         elif not size or window != self.snd_wnd:
-            return False
-        if size > rx.rcv_adv - rcv_nxt or not window or rx.fin_at >= 0:
-            return False
-        stamps = options.timestamps
-        if self._use_ts and stamps is not None:
-            if (stamps[0] - self._ts_recent) & MASK >= 0x80000000:
-                return False
+            return -1
+        if size > rx.rcv_adv - rcv_nxt or not window or rx.fin_at >= 0 or rx.pieces or self._closed_by_user:
+            return -1
+        if self.snd_wl1 > rcv_nxt:  # a later one without data has come before it, whose window counts
+            return -1
+        if self._use_ts and value >= 0:
+            if (value - self._ts_recent) & MASK >= 0x80000000:
+                return -1
             if rcv_nxt == self._last_ack_sent:
-                self._ts_recent, self._ts_recent_at = stamps[0], now
-        self._last_heard = now
+                self._ts_recent, self._ts_recent_at = value, now
+        self.segments_in += 1
+        self._last_heard = self._deadline = now
         self._unanswered = 0
-        self._deadline = now
-        self.snd_wl1, self.snd_wl2 = rcv_nxt, self.snd_una + acked
+        self.snd_wl1, self.snd_wl2 = rcv_nxt, una + acked
         if acked:
             self.snd_wnd = window
             if window > self.snd_max_wnd:
                 self.snd_max_wnd = window
-            self._persist_at, self._persist_backoff = 0, 0
-            self._advance(now, self.snd_una + acked, acked, stamps)
+            self._persist_at = self._persist_backoff = 0
+            self._advance(now, una + acked, acked, echo)
+        events = self._events
         if size:
             rx.append(payload, size)
             self.bytes_in += size
-            self._events |= Event.READABLE
+            events |= Event.READABLE
             self._acks_owed += size
             if gso_size or self._acks_owed >= 2 * self.snd_mss:
                 self._ack_now = True
             elif not self._ack_at:
                 self._ack_at = now + self._settings.delayed_ack
-        return True
+        self._events = Event.NONE
+        return events
 
     # ---- handshake -----------------------------------------------------------------------------------------------
 
@@ -148,7 +169,7 @@ class Arrivals(Timers):
             self._syn_tries, self._retransmit_at = 0, 0
             return
         self.snd_una = self._iss + 1
-        self._measure_handshake(now, segment.options.timestamps)
+        self._measure_handshake(now, echo_of(segment))
         self._establish(now)
         self._ack_now = True
         if segment.payload or flags & FIN:

@@ -25,7 +25,7 @@ from sarab.proto.tcp.values import (
     Settings,
     State,
 )
-from sarab.wire.tcp import ECE, NO_OPTIONS, Options, Segment
+from sarab.wire.tcp import ECE, NO_OPTIONS, Options, Segment, segment_of, stamped
 
 MAY_WRITE = (ESTABLISHED, CLOSE_WAIT, SYN_SENT, SYN_RECEIVED)
 MAY_RECEIVE = (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, SYN_SENT)
@@ -251,7 +251,9 @@ class Block:
         self._ack_now, self._ack_at, self._acks_owed = False, 0, 0
         self._last_ack_sent = rcv_nxt
         options = self._make_options(now)
-        return Segment(self.src_port, self.dst_port, seq & MASK, rcv_nxt & MASK, flags, window, options, payload)
+        return segment_of(
+            (self.src_port, self.dst_port, seq & MASK, rcv_nxt & MASK, flags, window, options, payload, 0)
+        )
 
     def _advertise(self) -> int:
         """Return the window as it stands in the header; from now on the peer may count on it."""
@@ -283,7 +285,7 @@ class Block:
             return NO_OPTIONS
         fresh = (self._timestamp(now), self._ts_recent)
         if self._options.timestamps != fresh:
-            self._options = Options(None, None, False, (), fresh)
+            self._options = stamped(fresh)
         return self._options
 
     def _payload_max(self) -> int:

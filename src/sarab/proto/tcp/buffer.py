@@ -31,17 +31,16 @@ class SendBuffer:
     def append(self, data: Payload, size: int) -> None:
         """Queue the first `size` bytes of `data`. Only whole `bytes` are kept as they are; all else is copied."""
         chunks = self._chunks
-        if size < SMALL:
-            last = chunks[-1] if chunks else b""
-            if type(last) is bytearray and len(last) < JOINED_MAX:
-                last += memoryview(data)[:size]
-            else:
-                chunks.append(bytearray(memoryview(data)[:size]))
-        elif type(data) is bytes and len(data) == size:
-            chunks.append(data)
-        else:
-            chunks.append(bytes(memoryview(data)[:size]))
         self.end += size
+        kept = data if type(data) is bytes and len(data) == size else bytes(memoryview(data)[:size])
+        if size < SMALL and chunks:
+            last = chunks[-1]
+            if len(last) < SMALL and type(last) is bytes:
+                last = chunks[-1] = bytearray(last)
+            if type(last) is bytearray and len(last) < JOINED_MAX:
+                last += kept
+                return
+        chunks.append(kept)
 
     def take(self, start: int, size: int) -> bytes | memoryview:
         """Return `size` bytes from sequence number `start` on; all of them are in the buffer."""
@@ -85,6 +84,11 @@ class SendBuffer:
             return
         self.start = ack
         chunks = self._chunks
+        if ack == self.end:
+            chunks.clear()
+            self._head = self._at = ack
+            self._index = 0
+            return
         while chunks:
             behind = self._head + len(chunks[0])
             if behind > ack:

@@ -89,6 +89,16 @@ class Flight:
     def acknowledged(self, now: int, ack: int) -> int:
         """Forget what lies before `ack`; return a round-trip time, or 0 where none can be told (Karn)."""
         units = self.units
+        if len(units) == 1:
+            unit = units[0]
+            if unit.end <= ack and unit.transmissions == 1 and not unit.sacked:
+                # All there is arrived at its first try: nearly always, where a question has one answer.
+                units.clear()
+                self.in_flight = self.lost_bytes = 0
+                if unit.end < self._high_sacked:
+                    self.reordering_seen = True
+                self._arrived(now, unit)
+                return now - unit.sent_at
         rtt = count = 0
         for unit in units:
             end = unit.end

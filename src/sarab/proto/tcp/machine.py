@@ -234,6 +234,9 @@ class Connection(Arrivals):
 
     def poll(self, now: int, limit: int = 64) -> list[Segment]:
         """Return what is to be sent now, at most about `limit` segments. What time causes is in take_events()."""
+        predicted = self._transmit_predicted(now)
+        if predicted is not None:
+            return [predicted]
         out: list[Segment] = []
         if self.synchronised:
             self._timers(now)

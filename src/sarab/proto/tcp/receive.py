@@ -82,10 +82,13 @@ class Receiver:
 
     def append(self, data: Payload, size: int) -> None:
         """Take the next `size` bytes: all of `data`, which is not empty."""
-        if size < SMALL:
-            _put(self._chunks, data)
+        chunks = self._chunks
+        if size < SMALL and chunks:
+            _put(chunks, data)
+        elif type(data) is memoryview and size < SMALL:
+            chunks.append(bytes(data))
         else:
-            self._chunks.append(data)
+            chunks.append(data)
         self.readable += size
         self.rcv_nxt += size
 
@@ -167,7 +170,7 @@ class Receiver:
                 data = bytes(first[:limit])
             else:
                 chunks.popleft()
-                data = bytes(first)
+                data = first if type(first) is bytes else bytes(first)
         else:
             taken: list[Payload] = []
             left = limit
@@ -221,10 +224,10 @@ def _put(chunks: deque[Payload] | list[Payload], data: Payload) -> None:
     """Append data, a small one to the end of a small one: else each byte would keep the frame in which it came."""
     if len(data) < SMALL and chunks:
         last = chunks[-1]
-        if type(last) is bytearray:
-            if len(last) < JOINED_MAX:
-                last += data
-                return
-        chunks.append(bytearray(data))
-        return
+        if len(last) < SMALL and type(last) is bytes:
+            last = chunks[-1] = bytearray(last)
+        if type(last) is bytearray and len(last) < JOINED_MAX:
+            last += data
+            return
+        data = bytes(data)
     chunks.append(data)

@@ -61,6 +61,49 @@ class Sender(Block):
 
     # ---- new data ------------------------------------------------------------------------------------------------
 
+    def _transmit_predicted(self, now: int) -> Segment | None:
+        """Return a segment with all that was written, where it fits into one and nothing else is to be done; or None.
+
+        Nothing here is a rule of its own: poll() would come to the same by the long way. The deadline is set.
+        """
+        buffer = self._buffer
+        start, stop = self.snd_nxt, buffer.end
+        size = stop - start
+        if size <= 0 or size > self.snd_mss or self._fin_queued or self._probe or self.state is not ESTABLISHED:
+            return None
+        flight = self._flight
+        rx = self.rx
+        settings = self._settings
+        retransmit_at, loss_at = self._retransmit_at, self._loss_at
+        if (retransmit_at and now >= retransmit_at) or loss_at or flight.lost_bytes or rx.pieces or rx.duplicate[1]:
+            return None
+        if stop > self.snd_una + self.snd_wnd or flight.in_flight + size > self.congestion.cwnd:
+            return None
+        if self.cork or self._cwr_to_send or self._refuse_at >= 0 or settings.user_timeout:
+            return None
+        if settings.nagle and self._small_end > self.snd_una and size < self.snd_mss:
+            return None
+        if settings.keepalive_idle and now - self._last_heard >= settings.keepalive_idle:
+            return None
+        if not flight.units:
+            if now - self._last_sent > self.rtt.rto:
+                return None
+            self._stuck_since = now
+        segment = self._segment(now, start, ACK | PSH, buffer.take(start, size))
+        if size < self.snd_mss:
+            self._small_end = stop
+        flight.sent(now, start, stop)
+        self._ect_from = start
+        self.snd_nxt = stop
+        self.bytes_out += size
+        self.segments_out += 1
+        self._override_at = 0
+        self._last_sent = now
+        if not retransmit_at or (self._use_sack and self._tlp_is_next()):
+            self._arm_retransmission(now)
+        self._deadline = self._retransmit_at
+        return segment
+
     def _transmit(self, now: int, out: list[Segment], limit: int) -> None:
         """Send new data and the FIN behind it, as far as both windows let us."""
         buffer = self._buffer
