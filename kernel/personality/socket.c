@@ -146,20 +146,27 @@ static int64_t broken(struct socket *s, unsigned flags)
 	return -EPIPE;
 }
 
+/* What may be under way from `s`: SO_SNDBUF, and never more than a buffer holds. */
+static size_t send_limit(const struct socket *s)
+{
+	return MIN((size_t)s->send_size, (size_t)BUFFER_CAPACITY);
+}
+
 static int64_t send_stream(struct socket *s, struct transfer *t, unsigned flags, int64_t deadline)
 {
 	int64_t done = 0;
 	do {
 		if (s->shut_write || !s->peer || s->peer->shut_read)
 			return done ? done : broken(s, flags);
-		if (!ring_space(&s->peer->received)) {
+		size_t used = ring_used(&s->peer->received);
+		if (used >= send_limit(s)) {
 			int error = block(s, t->nonblocking, deadline);
 			if (error)
 				return done ? done : error;
 			continue;
 		}
 		int error = 0;
-		size_t n = ring_fill(&s->peer->received, t, SIZE_MAX, &error);
+		size_t n = ring_fill(&s->peer->received, t, send_limit(s) - used, &error);
 		done += (int64_t)n;
 		if (n)
 			readiness_changed(&s->peer->readiness, POLLIN | POLLRDNORM);
@@ -274,7 +281,7 @@ static uint32_t socket_poll(struct file *file, struct readiness **readiness)
 		events |= POLLERR;
 	if (stream && (!s->peer || ((s->shut_read || s->peer->shut_write) && (s->shut_write || s->peer->shut_read))))
 		events |= POLLHUP;
-	if (!s->peer || s->shut_write || ring_used(&s->peer->received) <= BUFFER_CAPACITY / 4)
+	if (!s->peer || s->shut_write || ring_used(&s->peer->received) <= send_limit(s) / 4)
 		events |= POLLOUT | POLLWRNORM;
 	return events;
 }

@@ -46,7 +46,7 @@ struct socket {
 	bool shut_read, shut_write;
 	int error; /* SO_ERROR */
 	int64_t receive_timeout, send_timeout; /* nanoseconds; 0: none */
-	int send_size, receive_size;	       /* as set and told; the buffer stays what it is */
+	int send_size, receive_size;	       /* as set and told; streams keep to send_size */
 	struct readiness readiness;
 };
 

@@ -97,12 +97,29 @@ static void datagrams(void)
 	unlink("/tmp/dgram-a"), unlink("/tmp/dgram-b");
 }
 
+/* A sender waits for its reader when as much is under way as SO_SNDBUF says. */
+static void small_buffer(void)
+{
+	static char much[65536];
+	int pair[2], size = 4096;
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+	CHECK(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
+	ssize_t sent = send(pair[0], much, sizeof much, 0);
+	CHECK(sent > 0 && sent <= 16384);
+	FAILS(send(pair[0], much, 1, 0), EAGAIN);
+	struct pollfd p = { .fd = pair[0], .events = POLLOUT };
+	CHECK(poll(&p, 1, 0) == 0);
+	CHECK(recv(pair[1], much, sizeof much, 0) == sent && poll(&p, 1, 0) == 1);
+	close(pair[0]), close(pair[1]);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	streams("/tmp/stream");
 	streams("@abstract");
 	datagrams();
+	small_buffer();
 	puts("SUCCESS");
 	return 0;
 }

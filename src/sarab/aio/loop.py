@@ -381,8 +381,9 @@ class Loop(unix_events._UnixSelectorEventLoop):
         """As asyncio's."""
         if isinstance(ssl, bool):
             raise TypeError("ssl argument must be an SSLContext or None")
-        if ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None):
-            raise ValueError("ssl_handshake_timeout and ssl_shutdown_timeout are only meaningful with ssl")
+        for name, value in (("handshake", ssl_handshake_timeout), ("shutdown", ssl_shutdown_timeout)):
+            if ssl is None and value is not None:
+                raise ValueError(f"ssl_{name}_timeout is only meaningful with ssl")
         faces: list[Any] = []
         if sock is not None:
             if host is not None or port is not None:
@@ -411,6 +412,8 @@ class Loop(unix_events._UnixSelectorEventLoop):
         wanted: dict[tuple[bytes, int], Any] = {}
         for each in hosts:
             infos = await self.getaddrinfo(each, port, family=family, type=socket.SOCK_STREAM, flags=flags)
+            if not infos:
+                raise OSError(f"getaddrinfo({each!r}) returned empty list")
             wanted.update((endpoint_address(info[4]), info[4]) for info in infos)
         faces: list[Face] = []
         name: Any = None
@@ -491,10 +494,11 @@ class Loop(unix_events._UnixSelectorEventLoop):
     ) -> tuple[Any, Any]:
         """As asyncio's."""
         face = self._face_of(sock) if sock is not None else None
-        if sock is not None and (local_addr or remote_addr or family or proto or flags or reuse_port):
-            raise ValueError("socket modifier keyword arguments can not be used when sock is specified.")
+        modifiers = local_addr or remote_addr or family or proto or flags or reuse_port or allow_broadcast
         if sock is not None and sock.type != socket.SOCK_DGRAM:
             raise ValueError(f"A UDP Socket was expected, got {sock!r}")
+        if sock is not None and modifiers:
+            raise ValueError("socket modifier keyword arguments can not be used when sock is specified.")
         if sock is not None and face is None:
             return await super().create_datagram_endpoint(protocol_factory, sock=sock)
         if face is None:
@@ -504,6 +508,9 @@ class Loop(unix_events._UnixSelectorEventLoop):
                 raise NotImplementedError(ONE_PROCESS.format("Unix sockets to others"))
             face = Face(self.driver, await self._open_port(local_addr, remote_addr, family, reuse_port))
             face.is_dual = local_addr is not None and face.endpoint.local[0] == b""
+            for option, wanted in ((socket.SO_REUSEPORT, reuse_port), (socket.SO_BROADCAST, allow_broadcast)):
+                if wanted:
+                    face.setsockopt(socket.SOL_SOCKET, option, 1)
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
         transport = DatagramTransport(self, face, protocol, waiter)
@@ -519,9 +526,12 @@ class Loop(unix_events._UnixSelectorEventLoop):
         found: dict[int, list[Any]] = {}
         for index, name in enumerate((local, remote)):
             if name is not None:
-                if not (isinstance(name, tuple) and len(name) in (2, 4)):
+                if not (isinstance(name, tuple) and len(name) == 2):
                     raise TypeError("2-tuple is expected")
-                for info in await self.getaddrinfo(name[0], name[1], family=family, type=socket.SOCK_DGRAM):
+                infos = await self.getaddrinfo(name[0], name[1], family=family, type=socket.SOCK_DGRAM)
+                if not infos:
+                    raise OSError("getaddrinfo() returned empty list")
+                for info in infos:
                     found.setdefault(info[0], [None, None])[index] = info[4]
         wanted = [p for p in found.values() if (p[0] or not local) and (p[1] or not remote)]
         if (local or remote) and not wanted:

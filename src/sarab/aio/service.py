@@ -354,7 +354,9 @@ class StreamLink(Link):
         self._end(flow, now)
 
     def reset(self) -> None:
-        """Reset the connection."""
+        """Reset the connection, behind what was written."""
+        self.carry()
+        self.driver.poll()
         if self.flow is not None and not self.flow.closed:
             self.flow.abort(monotonic_ns())
             self._end(self.flow, monotonic_ns())

@@ -19,6 +19,7 @@ from sarab.aio.faces import Face, Sockaddr, adapter, endpoint_address, set_flow_
 from sarab.aio.network import monotonic_ns
 from sarab.aio.service import DatagramLink, Link, Service, StreamLink
 from sarab.net.endpoints import Flow, Listener
+from sarab.proto.tcp.values import State
 from sarab.wire import address as wire
 
 if TYPE_CHECKING:
@@ -201,6 +202,9 @@ class Socket(KernelSocket):  # type: ignore[misc]
             return super().getpeername()
         self._check_open()
         remote = self._peer if self._peer is not None else getattr(link.endpoint, "remote", None)
+        flow = getattr(link, "flow", None)
+        if flow is not None and flow.machine.state is State.CLOSED:
+            remote = None  # as on Linux, where ssl looks for a connection that is over
         if remote is None or getattr(link, "connecting", False):
             raise _error(errno.ENOTCONN)
         return self._name(*remote)

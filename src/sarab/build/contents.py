@@ -18,7 +18,7 @@ from sarab.build.spec import Application
 
 METADATA_NAMES = ("METADATA", "PKG-INFO", "entry_points.txt", "top_level.txt")
 METADATA_READERS = ("importlib.metadata", "importlib_metadata", "pkg_resources")
-_STDLIB_WITHOUT_DATA = frozenset(sys.stdlib_module_names) - {"test", "lib2to3", "ensurepip", "idlelib"}
+_STDLIB_WITHOUT_DATA = frozenset(sys.stdlib_module_names) - {"test", "lib2to3", "ensurepip", "idlelib", "pydoc_data"}
 _FOLDER_DEPTH_MAX = 16
 """Of data below a package; a loop of symbolic links ends here."""
 

@@ -182,6 +182,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "cryptography": ("cryptography.hazmat.backends.openssl.backend",),
     "redis": ("redis.asyncio",),
     "rich": ("rich._unicode_data.*",),
+    "xmlrpc.server": ("pydoc_data",),  # serves its style sheet
 }
 
 DEVELOPMENT_EXTRAS: frozenset[str] = frozenset(
@@ -206,7 +207,7 @@ DEVELOPMENT_EXTRAS: frozenset[str] = frozenset(
 )
 """Extras of a distribution that no running program needs: what they name is no declared dependency."""
 
-DATA_PACKAGES: frozenset[str] = frozenset({"tzdata", "certifi"})
+DATA_PACKAGES: frozenset[str] = frozenset({"tzdata", "certifi", "pydoc_data"})
 """Packages whose data others read, so that their own modules do not show it."""
 
 TEST_MODULES: frozenset[str] = frozenset({"tests", "test", "conftest", "__main__"})

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -407,3 +408,16 @@ def test_numbers_that_are_none_are_refused() -> None:
             six.listen(1 << 31)
     with pytest.raises(UnicodeEncodeError):
         blocking.getaddrinfo(sockets.room(), "localhost", "\ud800")
+
+
+def test_a_reset_comes_behind_what_was_written_and_leaves_no_peer() -> None:
+    client, server = pair()
+    with client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.send(b"last words")
+        server.close()
+        with pytest.raises(OSError, match="not connected"):
+            client.getpeername()
+        assert client.recv(100) == b"last words"
+        with pytest.raises(ConnectionResetError):
+            client.recv(100)

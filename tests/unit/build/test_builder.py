@@ -232,6 +232,17 @@ def test_project_with_data_and_metadata(build_image: Build, run_files: Run, tmp_
     assert done.stdout.split() == ["page", "extra", "colorsys"], done.stderr
 
 
+def test_style_sheet_of_xmlrpc_s_documentation_is_in(build_image: Build, run_files: Run, tmp_path: Path) -> None:
+    script = write(
+        tmp_path / "a.py",
+        """
+        import os, xmlrpc.server
+        print(os.path.getsize(os.path.dirname(xmlrpc.server.__file__) + "/../pydoc_data/_pydoc.css") > 0)
+        """,
+    )
+    assert run_files(build_image(script).image).stdout == "True\n"
+
+
 def test_application_with_a_missing_module(build_image: Build, tmp_path: Path) -> None:
     script = write(tmp_path / "a.py", "import helper\n")
     write(tmp_path / "helper.py", "\nimport no_such_module\n")
