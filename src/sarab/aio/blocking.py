@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import operator
+import os
 import socket
 import threading
 import time
@@ -78,7 +81,8 @@ def getaddrinfo(
     if host is None and port is None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     number = names.port_of(port)
-    return names.results(addresses(room, host, family, flags), number, kind, proto, flags, host)
+    found = addresses(room, host, family, flags)
+    return names.results(room.driver, found, number, kind, proto, flags, host)
 
 
 def gethostbyname(room: Room, host: Any) -> str:
@@ -102,6 +106,33 @@ def gethostbyaddr(room: Room, host: Any) -> tuple[str, list[str], list[str]]:
     if room.driver.stack.is_local(address):
         return names.own_name(), [], [wire.text(address)]
     raise socket.herror(1, "Unknown host")
+
+
+def getnameinfo(room: Room, name: Any, flags: int) -> tuple[str, str]:
+    """As socket.getnameinfo()."""
+    return names.name_info(room.driver, name, flags)
+
+
+def if_nameindex(room: Room) -> list[tuple[int, str]]:
+    """As socket.if_nameindex()."""
+    return names.interfaces(room.driver)
+
+
+def if_nametoindex(room: Room, name: Any) -> int:
+    """As socket.if_nametoindex()."""
+    wanted = os.fsdecode(name)
+    for number, known_as in names.interfaces(room.driver):
+        if known_as == wanted:
+            return number
+    raise OSError("no interface with this name")
+
+
+def if_indextoname(room: Room, index: Any) -> str:
+    """As socket.if_indextoname()."""
+    found = dict(names.interfaces(room.driver)).get(operator.index(index))
+    if found is None:
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+    return found
 
 
 def getservbyname(name: str, protocol: str = "tcp") -> int:

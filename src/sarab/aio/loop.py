@@ -231,7 +231,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
         addresses = names.known(self.driver, host, family, flags)
         if addresses is None:
             addresses = await self._resolve(names.question(host), names.lookup_family(self.driver, family))
-        return names.results(addresses, number, type, proto, flags, host)
+        return names.results(self.driver, addresses, number, type, proto, flags, host)
 
     async def _resolve(self, name: str, family: int) -> list[bytes]:
         driver = self.driver
@@ -250,7 +250,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As socket.getnameinfo(), without a question to anybody."""
-        return names.name_info(sockaddr, flags)
+        return names.name_info(self.driver, sockaddr, flags)
 
     # ---- connections ---------------------------------------------------------------------------------------------
 

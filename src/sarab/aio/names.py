@@ -111,21 +111,42 @@ def failure(error: Any) -> socket.gaierror:
     return socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-def results(addresses: list[bytes], port: int, kind: int, proto: int, flags: int, host: Any) -> list[AddressInfo]:
+def interfaces(driver: NetworkDriver) -> list[tuple[int, str]]:
+    """Return number and name of every interface, as if_nameindex() does."""
+    return [(1, "lo"), *((number, each.name) for number, each in enumerate(driver.stack.interfaces, 2))]
+
+
+def zone(driver: NetworkDriver, host: Any) -> int:
+    """Return the number of the interface behind the `%` of an IPv6 address (RFC 4007 section 11); 0: none is named."""
+    text = host.decode() if isinstance(host, bytes | bytearray) else str(host or "")
+    name = text.partition("%")[2]
+    if name.isdigit() or not name:
+        return int(name or 0)
+    for number, known_as in interfaces(driver):
+        if known_as == name:
+            return number
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def results(
+    driver: NetworkDriver, addresses: list[bytes], port: int, kind: int, proto: int, flags: int, host: Any
+) -> list[AddressInfo]:
     """Return what getaddrinfo() returns."""
     kinds = [(k, p) for k, p in KINDS if kind in (0, k) and (proto in (0, p) or k == socket.SOCK_RAW)]
     if not kinds:
         raise socket.gaierror(socket.EAI_SOCKTYPE, "ai_socktype not supported")
     found: list[AddressInfo] = []
     for address in addresses:
-        family = socket.AF_INET6 if len(address) == 16 else socket.AF_INET
+        family, name = socket.AF_INET, sockaddr(address, port)
+        if len(name) == 4:
+            family, name = socket.AF_INET6, (*name[:3], zone(driver, host))
         for k, p in kinds:
             canonical = str(host or "") if flags & socket.AI_CANONNAME and not found else ""
-            found.append((family, k, proto or p, canonical, sockaddr(address, port)))
+            found.append((family, k, proto or p, canonical, name))
     return found
 
 
-def name_info(name: Any, flags: int) -> tuple[str, str]:
+def name_info(driver: NetworkDriver, name: Any, flags: int) -> tuple[str, str]:
     """Return host and service as getnameinfo() does, without asking anybody: numbers, but for localhost."""
     if not isinstance(name, tuple):
         raise TypeError("getnameinfo() argument 1 must be a tuple")
@@ -136,6 +157,8 @@ def name_info(name: Any, flags: int) -> tuple[str, str]:
     except ValueError:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
     text = wire.text(address)
+    if len(name) > 3 and name[3] and (wire.is_link_local(address) or wire.is_multicast(address)):
+        text += "%" + dict(interfaces(driver)).get(name[3], str(name[3]))
     if not flags & socket.NI_NUMERICHOST:
         if wire.is_loopback(address):
             text = "localhost"

@@ -11,6 +11,11 @@ from sarab.wiring.network import network
 
 POLICIES = ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy")
 """What makes loops; the second is 3.14's name."""
+IN_ROOM = (
+    "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo",
+    "if_nameindex", "if_nametoindex", "if_indextoname",
+)  # fmt: skip
+"""Functions of the socket module that ask the network."""
 
 
 def install_asyncio() -> None:
@@ -57,16 +62,15 @@ def install_socket() -> None:
     import socket
     from functools import partial
 
-    from sarab.aio import blocking, names, sockets
+    from sarab.aio import blocking, sockets
 
     # asyncio wakes a loop by pairs that are the kernel's, which our class leaves to it.
     sockets.install(network)
     replaced: dict[str, Any] = {"dup": sockets.dup, "close": sockets.close}
-    for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+    for name in IN_ROOM:
         replaced[name] = partial(_in_room, getattr(blocking, name))
     replaced["getservbyname"] = blocking.getservbyname
     replaced["getservbyport"] = blocking.getservbyport
-    replaced["getnameinfo"] = names.name_info
     modules: list[Any] = [socket]
     for module in modules:
         for name, value in replaced.items():

@@ -421,3 +421,17 @@ def test_a_reset_comes_behind_what_was_written_and_leaves_no_peer() -> None:
         assert client.recv(100) == b"last words"
         with pytest.raises(ConnectionResetError):
             client.recv(100)
+
+
+def test_interfaces_have_numbers_and_names_and_scope_addresses() -> None:
+    room = sockets.room()
+    assert blocking.if_nameindex(room) == [(1, "lo")]
+    assert (blocking.if_nametoindex(room, b"lo"), blocking.if_indextoname(room, 1)) == (1, "lo")
+    for wrong, name in ((blocking.if_nametoindex, "eth7"), (blocking.if_indextoname, 7)):
+        with pytest.raises(OSError):
+            wrong(room, name)
+    infos = blocking.getaddrinfo(room, "fe80::1%lo", 80, 0, socket.SOCK_STREAM)
+    assert infos[0][4] == ("fe80::1", 80, 0, 1)
+    assert blocking.getnameinfo(room, infos[0][4], socket.NI_NUMERICSERV) == ("fe80::1%lo", "80")
+    with pytest.raises(socket.gaierror):
+        blocking.getaddrinfo(room, "fe80::1%eth7", 80)
