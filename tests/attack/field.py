@@ -77,7 +77,11 @@ class Field:
         self.service = Service(self.link, self.victim, backlog)
         self.link.run(3)  # duplicate address detection
         for family in (4, 6):
-            self.exchange(family, 10)  # everybody knows everybody
+            self.exchange(family, 10)
+            port = self.victim.stack.udp_open(self.link.now, b"", 0)
+            port.send_to(self.link.now, b"", far(family, 0), 9)
+            port.close(self.link.now)
+            self.link.run(0.1)  # now everybody knows everybody
         self.frames = self.answers = 0
         """Attack frames; and what the victim sent meanwhile, but to the client and to find neighbours."""
         self.bytes = self.answered_bytes = 0

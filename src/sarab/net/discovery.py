@@ -131,11 +131,11 @@ class Discovery:
                 self._reports[interface] = min(at, self._reports.get(interface, at))
                 interface.due6 = min(interface.due6, at)
             return
-        if message.type not in ndp.TYPES or mac == interface.mac:
+        # RFC 6980: never in fragments; nor does anybody put other headers before it.
+        if message.type not in ndp.TYPES or mac == interface.mac or not mac:
+            self._stack.counters["icmp_ignored"] += 1
             return
         self._stack.counters["ndp_in"] += 1
-        if not mac:
-            return  # RFC 6980: never in fragments; nor does anybody put other headers before it
         said = ndp.parse(message)
         ndp.validate(said, header.source, header.destination, header.hop_limit)
         if isinstance(said, ndp.NeighbourSolicitation):

@@ -78,6 +78,8 @@ class Flow(Endpoint):
         super().__init__(stack)
         self.machine = machine
         self.local, self.remote = local, remote
+        self.stays = stack.is_local(remote[0])
+        """Both ends are here: no frame from outside is for it."""
         self.parent: Listener | None = None
         self.dirty = False
         self.due: int | None = None
@@ -175,6 +177,8 @@ class Listener(Endpoint):
         self.backlog = max(backlog, 1)
         self.half_open = 0
         """Connections in SYN_RECEIVED."""
+        self.cookies_until = 0
+        """When the last cookie that was sent is too old: from then on nobody can have one."""
         self._ready: deque[Flow] = deque()
         self.refused = 0
         """Connections turned away because nobody accepted the others."""

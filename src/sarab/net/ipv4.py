@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 QUOTED_MAX = 28 + 520
 """Bytes of a packet quoted in an error (RFC 1812 section 4.3.2.3: as much as makes 576)."""
+SOURCE_ROUTES = (ipv4.LOOSE_SOURCE_ROUTE, ipv4.STRICT_SOURCE_ROUTE)
 PMTU_MIN = 552
 """No path in use carries less, and who says so wants us to send crumbs (Linux's net.ipv4.route.min_pmtu)."""
 
@@ -46,8 +47,12 @@ class Ipv4:
             if not interface.hears(destination) or is_loopback(header.source) or is_loopback(destination):
                 self._stack.counters["not_for_us"] += 1
                 return
-            if is_multicast(header.source) or interface.has(header.source) or interface.is_broadcast(header.source):
+            source = header.source
+            if is_multicast(source) or self._stack.is_local(source) or interface.is_broadcast(source):
                 self._stack.counters["not_for_us"] += 1
+                return
+            if header.options and any(kind in SOURCE_ROUTES for kind, _ in ipv4.parse_options(header.options)):
+                self._stack.counters["source_routed"] += 1
                 return
         payload = packet[header.size : header.total_length]
         if header.fragment_offset or header.flags & ipv4.MORE_FRAGMENTS:
@@ -139,23 +144,30 @@ class Ipv4:
         message = icmpv4.parse(payload)
         if message.type == icmpv4.ECHO:
             if interface is not None and not interface.has(header.destination):
-                return  # RFC 1122 section 3.2.2.6 lets us be silent to a broadcast
+                self._stack.counters["icmp_ignored"] += 1  # RFC 1122 section 3.2.2.6: silent to a broadcast
+                return
             self._stack.counters["echoes"] += 1
             answer = message._replace(type=icmpv4.ECHO_REPLY, code=0)
             self.send(now, header.destination, header.source, ipv4.ICMP, icmpv4.emit(answer))
         elif message.type in icmpv4.ERRORS:
             self._stack.counters["icmp_errors_in"] += 1
-            self._icmp_error(now, message)
+            if not self._icmp_error(now, message):
+                self._stack.counters["icmp_errors_ignored"] += 1
+        else:
+            self._stack.counters["icmp_ignored"] += 1
 
-    def _icmp_error(self, now: int, message: icmpv4.Message) -> None:
-        """Tell whom the quoted packet belongs to. The quotation is cut: its lengths are not those of the packet."""
+    def _icmp_error(self, now: int, message: icmpv4.Message) -> bool:
+        """Tell whom the quoted packet belongs to. The quotation is cut: its lengths are not those of the packet.
+
+        Return whether it was believed. Raises Malformed.
+        """
         quoted = bytes(message.body)
         size = (quoted[0] & 15) * 4 if quoted else 0
         if size < ipv4.HEADER_SIZE or len(quoted) < size + 8 or quoted[0] >> 4 != 4:
             raise Malformed("an ICMP error that quotes too little")
         protocol, source, destination = quoted[9], quoted[12:16], quoted[16:20]
         if not self._stack.is_local(source):
-            return
+            return False
         src_port = int.from_bytes(quoted[size : size + 2], "big")
         dst_port = int.from_bytes(quoted[size + 2 : size + 4], "big")
         needs_less = message.type == icmpv4.UNREACHABLE and message.code == icmpv4.FRAGMENTATION_NEEDED
@@ -163,20 +175,28 @@ class Ipv4:
         if needs_less:
             mtu = max(message.second or 576, PMTU_MIN)
             if mtu >= self._stack.path_mtu(destination, now):
-                return
+                return False
         if protocol == ipv4.TCP:
             seq = int.from_bytes(quoted[size + 4 : size + 8], "big")
             hard = message.type == icmpv4.UNREACHABLE and message.code in icmpv4.HARD
             local, remote = (source, src_port), (destination, dst_port)
-            if self._stack.tcp.unreachable(now, local, remote, seq, hard, mtu - 40 if mtu else 0) and needs_less:
+            believed = self._stack.tcp.unreachable(now, local, remote, seq, hard, mtu - 40 if mtu else 0)
+            if believed and needs_less:
                 self._stack.remember_mtu(now, destination, mtu)
-        elif protocol == ipv4.UDP:
-            for endpoint in self._stack.udp.get(src_port, ()):
-                if needs_less:
+            return believed
+        if protocol != ipv4.UDP:
+            return False
+        believed = False
+        for endpoint in self._stack.udp.get(src_port, ()):
+            if needs_less:
+                if endpoint.remote in (None, (destination, dst_port)):
                     self._stack.remember_mtu(now, destination, mtu)
-                elif endpoint.remote == (destination, dst_port) and message.type == icmpv4.UNREACHABLE:
-                    endpoint.error = Event.REFUSED if message.code == icmpv4.PORT else Event.UNREACHABLE
-                    self._stack.ready(endpoint, endpoint.error)
+                    believed = True
+            elif endpoint.remote == (destination, dst_port) and message.type == icmpv4.UNREACHABLE:
+                endpoint.error = Event.REFUSED if message.code == icmpv4.PORT else Event.UNREACHABLE
+                self._stack.ready(endpoint, endpoint.error)
+                believed = True
+        return believed
 
     # ---- ARP -----------------------------------------------------------------------------------------------------
 
@@ -185,6 +205,7 @@ class Ipv4:
         packet = arp.parse(memoryview(data)[14:])
         self._stack.counters["arp_in"] += 1
         if packet.sha == interface.mac or packet.sha[0] & 1:
+            self._stack.counters["not_for_us"] += 1
             return
         if interface.has(packet.spa):
             self._stack.counters["address_conflicts"] += 1

@@ -15,7 +15,7 @@ from sarab.net.reassembly import Reassembly
 from sarab.proto.tcp.values import Event
 from sarab.wire import icmpv6, ipv6, udp
 from sarab.wire import tcp as wire_tcp
-from sarab.wire.address import MAPPED, is_loopback, is_multicast
+from sarab.wire.address import MAPPED, is_multicast
 from sarab.wire.checksum import checksum, partial, pseudo_header, verified
 from sarab.wire.errors import Malformed
 from sarab.wire.tcp import Segment
@@ -59,7 +59,7 @@ class Ipv6:
         if not 20 <= length <= len(data) - TCP_AT or destination not in interface.own:
             return False
         flow = self._stack.tcp.flows.get((destination, dst_port, source, src_port))
-        if flow is None:
+        if flow is None or flow.stays:
             return False
         view = memoryview(data)[TCP_AT : TCP_AT + length]
         if not was_verified and not verified(view, pseudo_header(source, destination, ipv6.TCP, length)):
@@ -115,7 +115,7 @@ class Ipv6:
         if destination not in interface.own and destination not in interface.groups6:
             if destination not in interface.tentative6 or header.next_header != ipv6.ICMPV6:
                 return False
-        if is_multicast(source) or is_loopback(source) or source in interface.own:
+        if is_multicast(source) or self._stack.is_local(source):
             return False
         # Mapped addresses are for programs: on a link they would pass for IPv4 (RFC 4942 section 2.2).
         return source[:12] != MAPPED and destination[:12] != MAPPED
@@ -194,24 +194,28 @@ class Ipv6:
             self._echo(now, interface, header, message)
         elif icmpv6.is_error(message):
             stack.counters["icmp_errors_in"] += 1
-            self._error(now, message)
+            if not self._error(now, message):
+                stack.counters["icmp_errors_ignored"] += 1
+        else:
+            stack.counters["icmp_ignored"] += 1
 
     def _echo(self, now: int, interface: Interface | None, header: ipv6.Header, message: icmpv6.Message) -> None:
-        if not any(header.source):
-            return
         own: bytes | None = header.destination
         if interface is not None and own not in interface.own:
-            if not is_multicast(header.destination) or not self._stack.may_complain(now):
-                return
-            own = interface.source_for(header.source)
-        if own is None:
+            many = is_multicast(header.destination) and self._stack.may_complain(now)
+            own = interface.source_for(header.source) if many else None
+        if own is None or not any(header.source):
+            self._stack.counters["icmp_ignored"] += 1
             return
         self._stack.counters["echoes"] += 1
         answer = icmpv6.emit(message._replace(type=icmpv6.ECHO_REPLY, code=0), own, header.source)
         self.send(now, own, header.source, ipv6.ICMPV6, answer)
 
-    def _error(self, now: int, message: icmpv6.Message) -> None:
-        """Tell whom the quoted packet belongs to, if it can be one of ours. Raises Malformed."""
+    def _error(self, now: int, message: icmpv6.Message) -> bool:
+        """Tell whom the quoted packet belongs to, if it can be one of ours; return whether it was believed.
+
+        Raises Malformed.
+        """
         stack = self._stack
         quoted = bytes(message.body)
         if len(quoted) < 48 or quoted[0] >> 4 != 6:
@@ -220,35 +224,42 @@ class Ipv6:
         if protocol == ipv6.FRAGMENT:
             protocol, at = quoted[40], at + ipv6.FRAGMENT_HEADER_SIZE
             if int.from_bytes(quoted[42:44], "big") & 0xFFF8:
-                return  # not the first fragment: it does not say whose it is
+                return False  # not the first fragment: it does not say whose it is
         if len(quoted) < at + 8:
             raise Malformed("an ICMPv6 error that quotes too little")
         if not stack.is_local(source):
-            return
+            return False
         src_port = int.from_bytes(quoted[at : at + 2], "big")
         dst_port = int.from_bytes(quoted[at + 2 : at + 4], "big")
         mtu = 0
         if message.type == icmpv6.PACKET_TOO_BIG:
             mtu = message.word
             if not MTU_MIN <= mtu < stack.path_mtu(destination, now):
-                return
+                return False
         if protocol == ipv6.TCP:
             seq = int.from_bytes(quoted[at + 4 : at + 8], "big")
             hard = (message.type == icmpv6.UNREACHABLE and message.code in icmpv6.HARD) or (
                 message.type == icmpv6.PARAMETER_PROBLEM and message.code == icmpv6.UNKNOWN_NEXT_HEADER
             )
             local, remote = (source, src_port), (destination, dst_port)
-            if stack.tcp.unreachable(now, local, remote, seq, hard, mtu - 60 if mtu else 0) and mtu:
+            believed = stack.tcp.unreachable(now, local, remote, seq, hard, mtu - 60 if mtu else 0)
+            if believed and mtu:
                 stack.remember_mtu(now, destination, mtu)
-        elif protocol == ipv6.UDP:
-            for endpoint in stack.udp.get(src_port, ()):
-                if endpoint.remote is not None and endpoint.remote != (destination, dst_port):
-                    continue
-                if mtu:
-                    stack.remember_mtu(now, destination, mtu)
-                elif endpoint.remote is not None and message.type == icmpv6.UNREACHABLE:
-                    endpoint.error = Event.REFUSED if message.code == icmpv6.PORT else Event.UNREACHABLE
-                    stack.ready(endpoint, endpoint.error)
+            return believed
+        if protocol != ipv6.UDP:
+            return False
+        believed = False
+        for endpoint in stack.udp.get(src_port, ()):
+            if endpoint.remote is not None and endpoint.remote != (destination, dst_port):
+                continue
+            if mtu:
+                stack.remember_mtu(now, destination, mtu)
+                believed = True
+            elif endpoint.remote is not None and message.type == icmpv6.UNREACHABLE:
+                endpoint.error = Event.REFUSED if message.code == icmpv6.PORT else Event.UNREACHABLE
+                stack.ready(endpoint, endpoint.error)
+                believed = True
+        return believed
 
     # ---- packets that go -----------------------------------------------------------------------------------------
 

@@ -30,6 +30,11 @@ class Leases:
         self._gateways, self._servers = interface.gateways, stack.names.servers
         self.malformed = 0
 
+    @property
+    def dropped(self) -> int:
+        """Messages that were none, or none for us."""
+        return self.malformed + self.client.statistics()["dropped"]
+
     def receive(self, now: int, data: bytes) -> None:
         """Take a datagram that came to port 68 through this card."""
         try:

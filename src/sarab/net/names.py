@@ -75,6 +75,8 @@ class Names:
         self._lookups: dict[Lookup, None] = {}
         self._cache: dict[tuple[dns.Name, int], tuple[int, Answer]] = {}
         self.asked = self.cached = self.failed = 0
+        self.dropped = 0
+        """Datagrams and replies to a port of ours that were no answer to what was asked."""
 
     def resolve(self, now: int, text: str, family: int) -> Lookup:
         """Return a lookup of `text`, a name in ASCII; family 4, 6, or 0 for both. It never raises: see `error`."""
@@ -158,6 +160,7 @@ class Names:
     def _hear(self, now: int, asked: Asked) -> None:
         question = asked.question
         port, flow = asked.port, asked.flow
+        before = question.dropped
         if port is not None:
             while (datagram := port.receive_from()) is not None:
                 question.receive(now, datagram[1], datagram[0])
@@ -178,6 +181,7 @@ class Names:
                 asked.release(now)
                 question.wants_tcp = False
                 question.failed(now)
+        self.dropped += question.dropped - before
 
     def _remember(self, now: int, name: dns.Name, kind: int, answer: Answer) -> None:
         if len(self._cache) >= CACHE_MAX:

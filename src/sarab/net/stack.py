@@ -34,6 +34,9 @@ from sarab.wire.tcp import Segment
 SECOND = 1_000_000_000
 COMPLAINTS_PER_SECOND = 100
 """ICMP errors and resets sent: enough for tools, useless for amplification (RFC 1812 section 4.3.2.8; Linux: 1000)."""
+COMPLAINTS_HIDDEN = 32
+"""Up to so many fewer, at random, each second: who counts them must not learn from the last one whether a packet that
+he sent in another's name was complained of, and so which port is open (CVE-2020-25705)."""
 LOOPBACK_MTU = 65535
 LOOPBACK_QUEUE_MAX = 4096
 LOOPBACK_ROUNDS_MAX = 64
@@ -69,12 +72,13 @@ class Stack:
         self._ready: dict[Endpoint, int] = {}
         self._loopback: list[bytes | Arrived] = []
         self._path_mtus: dict[bytes, tuple[int, int]] = {}
-        self._complaint_second = self._complaints = 0
+        self._complaint_second = self._complaints_left = 0
         self.counters = dict.fromkeys(
             (
                 "frames_in", "malformed", "not_for_us", "no_protocol", "bad_checksum", "fragments_in", "reassembled",
                 "datagrams_in", "datagrams_out", "no_port", "datagrams_dropped", "echoes", "complaints_suppressed",
-                "no_route", "loopback_dropped", "icmp_errors_in", "arp_in", "ndp_in", "address_conflicts",
+                "no_route", "loopback_dropped", "icmp_errors_in", "icmp_errors_ignored", "icmp_ignored",
+                "source_routed", "arp_in", "ndp_in", "address_conflicts",
             ),
             0,
         )  # fmt: skip
@@ -277,6 +281,7 @@ class Stack:
         found = dict(self.counters)
         found.update({f"tcp_{name}": value for name, value in self.tcp.statistics().items()})
         found.update(names_asked=self.names.asked, names_cached=self.names.cached, names_failed=self.names.failed)
+        found["names_dropped"] = self.names.dropped
         reassembly, reassembly6 = self.ipv4.reassembly, self.ipv6.reassembly
         found["reassembly_timed_out"] = reassembly.timed_out + reassembly6.timed_out
         found["reassembly_overlapping"] = reassembly.overlapping + reassembly6.overlapping
@@ -289,6 +294,7 @@ class Stack:
             contradictions = neighbours.contradictions + neighbours6.contradictions
             found[f"{interface.name}_neighbours_contradicted"] = contradictions
             found[f"{interface.name}_slaac_dropped"] = interface.auto.dropped if interface.auto is not None else 0
+            found[f"{interface.name}_dhcp_dropped"] = interface.leases.dropped if interface.leases is not None else 0
         return found
 
     # ---- time ----------------------------------------------------------------------------------------------------
@@ -386,7 +392,7 @@ class Stack:
             return False
         end = 14 + length
         flow = self.tcp.ways.get(way)
-        if flow is None or mac != interface.mac or not 54 <= end <= size:
+        if flow is None or flow.stays or mac != interface.mac or not 54 <= end <= size:
             return False
         if flow.local[0] not in interface.own or int.from_bytes(data[14:34], "big") % 65535:
             return False
@@ -437,11 +443,12 @@ class Stack:
         """Say whether one more error or reset may leave in this second, and count it."""
         second = now // SECOND
         if second != self._complaint_second:
-            self._complaint_second, self._complaints = second, 0
-        if self._complaints >= COMPLAINTS_PER_SECOND:
+            self._complaint_second = second
+            self._complaints_left = COMPLAINTS_PER_SECOND - self.random(1)[0] % COMPLAINTS_HIDDEN
+        if not self._complaints_left:
             self.counters["complaints_suppressed"] += 1
             return False
-        self._complaints += 1
+        self._complaints_left -= 1
         return True
 
     def remember_mtu(self, now: int, destination: bytes, mtu: int) -> None:

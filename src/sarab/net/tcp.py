@@ -11,7 +11,7 @@ from sarab.device.network import Gso, Offload, Outgoing
 from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, NetworkUnreachable, PortsExhausted
 from sarab.proto.tcp.block import TOTALS
-from sarab.proto.tcp.isn import Secrets
+from sarab.proto.tcp.isn import COOKIE_PERIOD, COOKIE_PERIODS_VALID, Secrets
 from sarab.proto.tcp.machine import Connection
 from sarab.proto.tcp.seq import MASK
 from sarab.proto.tcp.values import MSS_DEFAULT, MSS_MIN, Event, Settings, State
@@ -28,6 +28,8 @@ FLOWS_MAX = 65536
 TIME_WAIT_MAX = 16384
 """The oldest goes early when there are more: a port reused in a minute is better than no memory."""
 POLL_BURST = 64
+HEAP_SLACK = 256
+"""Overtaken deadlines that the heap keeps, beside as many again as there are connections."""
 
 _SUM = Struct("!H")
 _IP = Struct("!16sH6sH8s")
@@ -59,7 +61,7 @@ class Tcp:
         self.counters = dict.fromkeys(
             (
                 "malformed", "bad_checksum", "resets_out", "cookies_sent",
-                "cookies_accepted", "cookies_refused", "no_listener", "backlog_full", "flows_refused",
+                "cookies_accepted", "cookies_refused", "no_listener", "strays", "backlog_full", "flows_refused",
             ),
             0,
         )  # fmt: skip
@@ -143,6 +145,7 @@ class Tcp:
             _add_up(self._of_the_gone, flow.machine)
         self._time_wait.pop(flow, None)
         self._connecting.pop(flow, None)
+        flow.due = None
         self._handshake_over(flow)
 
     # ---- segments that come --------------------------------------------------------------------------------------
@@ -233,6 +236,7 @@ class Tcp:
         """No connection: a SYN for a listener, an ACK with a cookie, or a reset (RFC 9293 section 3.10.7.1 and .2)."""
         segment = arrived.segment
         if segment.flags & RST:
+            self.counters["strays"] += 1
             return
         listener = self._listener(arrived.destination, segment.dst_port)
         if listener is None:
@@ -242,10 +246,12 @@ class Tcp:
                 if segment.flags & (SYN | ACK) == SYN and not segment.flags & FIN:
                     self._syn(now, arrived, listener)
                     return
-                if segment.flags & (SYN | ACK) == ACK and self._cookie(now, arrived, listener):
-                    return
+                if segment.flags & (SYN | ACK) == ACK and now < listener.cookies_until:
+                    if self._cookie(now, arrived, listener):
+                        return
             except NetworkUnreachable:
                 return  # nothing that we say would get there; route() has counted it
+            self.counters["strays"] += 1
         self._reset(now, arrived)
 
     def _listener(self, address: bytes, port: int) -> Listener | None:
@@ -264,7 +270,7 @@ class Tcp:
         return settings if listener.adapt is None else listener.adapt(settings)
 
     def _syn(self, now: int, arrived: Arrived, listener: Listener) -> None:
-        if len(self.flows) >= FLOWS_MAX:
+        if self._is_full():
             self.counters["flows_refused"] += 1
             return
         segment = arrived.segment
@@ -276,6 +282,7 @@ class Tcp:
                 self.counters["backlog_full"] += 1
                 return  # the peer tries again, as with Linux
             self.counters["cookies_sent"] += 1
+            listener.cookies_until = now + COOKIE_PERIODS_VALID * COOKIE_PERIOD
             mss = max(MSS_MIN, min(segment.options.mss or MSS_DEFAULT, settings.mss))
             isn = self.secrets.cookie(now, key, segment.seq, mss)
             answer = Segment(
@@ -290,6 +297,12 @@ class Tcp:
         listener.half_open += 1
         self._add(flow)
 
+    def _is_full(self) -> bool:
+        """Say whether there are too many connections; the oldest in TIME-WAIT makes room."""
+        if len(self.flows) >= FLOWS_MAX and self._time_wait:
+            self._remove(next(iter(self._time_wait)))
+        return len(self.flows) >= FLOWS_MAX
+
     def _cookie(self, now: int, arrived: Arrived, listener: Listener) -> bool:
         segment = arrived.segment
         key = (arrived.destination, segment.dst_port, arrived.source, segment.src_port)
@@ -297,7 +310,7 @@ class Tcp:
         if mss is None:
             self.counters["cookies_refused"] += 1
             return False
-        if listener.waiting >= listener.backlog or len(self.flows) >= FLOWS_MAX:
+        if listener.waiting >= listener.backlog or self._is_full():
             self.counters["backlog_full"] += 1
             return True  # the peer sends its data again; there may be room then
         self.counters["cookies_accepted"] += 1
@@ -364,6 +377,10 @@ class Tcp:
                 flow.due = deadline
                 self._serial += 1
                 heapq.heappush(heap, (deadline, self._serial, flow))
+        if len(heap) > 2 * len(self.flows) + HEAP_SLACK:
+            # Deadlines that were overtaken, some of them hours away (keepalive): each holds its connection.
+            heap[:] = [entry for entry in heap if entry[2].due == entry[0]]
+            heapq.heapify(heap)
         return True
 
     def deadline(self) -> int | None:

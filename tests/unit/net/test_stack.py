@@ -243,7 +243,11 @@ def test_a_flood_of_syns_is_answered_with_cookies_and_others_are_served() -> Non
 
 def test_a_guessed_cookie_is_reset() -> None:
     link, _, b = pair()
-    b.stack.tcp_listen(link.now, b"", 80)
+    listener = b.stack.tcp_listen(link.now, b"", 80)
+    for guess in range(100):
+        link.inject(frame_of(b, *syn(1, ACK, ack=guess * 7919 + 1, isn=2)), b)
+    assert b.stack.tcp.counters["strays"] == 100, "nobody can have one before the first was sent"
+    listener.cookies_until = link.now + 1
     for guess in range(100):
         link.inject(frame_of(b, *syn(1, ACK, ack=guess * 7919 + 1, isn=2)), b)
     assert b.stack.tcp.counters["cookies_refused"] == 100
