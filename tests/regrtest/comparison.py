@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tests.regrtest.outcomes import MISSING, PASSED, SKIPPED, Report
 
+ROW_MAX = 3
+"""Tests of one class that have a line each in the document."""
 MARKERS = ("<!-- regrtest: begin -->", "<!-- regrtest: end -->")
 
 
@@ -25,7 +27,7 @@ class Expected:
     """A test's id, or a pattern with `*`, the only wildcard, for tests that differ for one reason."""
     reason: str
     run: bool = True
-    """False if the test is left out on both sides because it would end or stop the machine."""
+    """False if the test is left out on both sides: it would end or stop the machine, or its outcome is chance."""
 
     def covers(self, test: str) -> bool:
         """Say whether `test` is one of these."""
@@ -150,14 +152,22 @@ def markdown(result: Comparison, modules: Sequence[str], python: str) -> str:
 
 
 def table(result: Comparison) -> list[str]:
-    """Return the differences as lines of Markdown, and an empty one; nothing if there are none."""
+    """Return the differences as lines of Markdown, and an empty one; nothing if there are none.
+
+    More than ROW_MAX tests of one class that differ alike are one line.
+    """
     if not result.differences:
         return []
-    lines = ["| test | as a process | in the image | why |", "| --- | --- | --- | --- |"]
+    rows: dict[tuple[str, str, str, str], list[str]] = {}
     for difference in result.differences:
         reason = difference.expected.reason if difference.expected else f"**not explained**: {difference.detail}"
-        cells = (f"`{difference.test}`", difference.control, difference.image, reason.replace("|", "\\|"))
-        lines.append("| " + " | ".join(cells) + " |")
+        group = difference.test.rpartition(".")[0] or difference.test
+        rows.setdefault((group, difference.control, difference.image, reason), []).append(difference.test)
+    lines = ["| test | as a process | in the image | why |", "| --- | --- | --- | --- |"]
+    for (group, control, image, reason), tests in rows.items():
+        named = [f"`{test}`" for test in tests]
+        for name in named if len(named) <= ROW_MAX else [f"`{group}`: {len(named)} tests"]:
+            lines.append("| " + " | ".join((name, control, image, reason.replace("|", "\\|"))) + " |")
     return [*lines, ""]
 
 

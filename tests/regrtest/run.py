@@ -1,7 +1,8 @@
 """``python -m tests.regrtest.run quick|all|MODULE...``: the control, the image, and what differs between them.
 
-With --control-only no image is built: the control is run and its own failures are shown. With --write-docs the result
-goes into docs/compatibility.md.
+With --control-only no image is built: the control is run and its own failures are shown. With --on process none is
+built either: the other side is a Linux process over sarab's network, which shows the differences of the network in a
+fraction of the time. With --write-docs the result goes into docs/compatibility.md.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def run_control(runner: Path, modules: Sequence[str], ignored: Sequence[str]) ->
 
 def run_image(image: Path, modules: Sequence[str], ignored: Sequence[str], accelerator: str) -> dict[str, Report]:
     """Run `modules` inside `image`, in as many boots as it takes, a few machines at once."""
-    options = ("--memory", MEMORY, "--accel", accelerator)
+    options = ("--memory", MEMORY, "--accel", accelerator, "--net", "none")
     launch = execute.in_image(image, BOOT_SECONDS, options)
 
     def run_some(some: Sequence[str]) -> dict[str, Report]:
@@ -67,15 +68,22 @@ def run_image(image: Path, modules: Sequence[str], ignored: Sequence[str], accel
         return {name: report for share in shares for name, report in share.items()}
 
 
-def compare(modules: Sequence[str], folder: Path, accelerator: str = "auto") -> comparison.Comparison:
+def compare(
+    modules: Sequence[str], folder: Path, accelerator: str = "auto", on: str = "image"
+) -> comparison.Comparison:
     """Build the image, run both sides and compare them; NoSuite or NoStart if that cannot be."""
     expected = comparison.load_expected(EXPECTED)
     ignored = comparison.ignored(expected, modules)
     runner = staging.stage(folder / "application", modules)
     image = folder / "regrtest.elf"
-    execute.build(runner, image, TMP)
+    if on == "image":
+        execute.build(runner, image, TMP)
     control = run_control(runner, modules, ignored)
-    inside = run_image(image, modules, ignored, accelerator)
+    if on == "image":
+        inside = run_image(image, modules, ignored, accelerator)
+    else:
+        launch = execute.over_our_stack(runner)
+        inside = execute.run(launch, modules, ignored, CONTROL_TEST_SECONDS, _progress("over our stack"))
     return comparison.compare(control, inside, expected)
 
 
@@ -97,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--control-only", action="store_true")
     parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--on", default="image", choices=("image", "process"))
     parser.add_argument("--accel", default="auto", choices=("auto", "kvm", "tcg"))
     parser.add_argument("modules", nargs="+", metavar="quick|all|MODULE")
     options = parser.parse_args(arguments)
@@ -107,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ignored = comparison.ignored(comparison.load_expected(EXPECTED), modules)
             reports = run_control(staging.stage(folder, modules), modules, ignored)
             return _show_failures(reports)
-        result = compare(modules, folder, options.accel)
+        result = compare(modules, folder, options.accel, options.on)
     print(comparison.text(result))
     if options.write_docs:
         comparison.write_document(DOCUMENT, comparison.markdown(result, modules, platform.python_version()))

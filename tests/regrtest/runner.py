@@ -31,6 +31,9 @@ MARK = "@regrtest "
 STDERR = 2
 """The descriptor, for tests replace sys.stderr by what has none."""
 
+NEEDS_LOOPBACK = {"test_socketserver"}
+"""Modules that ask for the resource `network` and use this host alone; for others it means the Internet."""
+
 _ErrorInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
@@ -50,7 +53,8 @@ class Recorder(unittest.TestResult):
 
     def stopTest(self, test: unittest.TestCase) -> None:
         super().stopTest(test)
-        faulthandler.cancel_dump_traceback_later()
+        # For what runs between two tests, such as tearDownClass.
+        faulthandler.dump_traceback_later(self.timeout_s, exit=True, file=STDERR)
 
     def addSuccess(self, test: unittest.TestCase) -> None:
         self._note(test, "passed")
@@ -123,9 +127,11 @@ def run_module(name: str, timeout_s: float, ignored: Sequence[str]) -> None:
     failed = ""
     faulthandler.dump_traceback_later(timeout_s, exit=True, file=STDERR)
     try:
+        from test import support  # type: ignore[import-not-found, unused-ignore]
+
+        support.use_resources = ["network"] if name in NEEDS_LOOPBACK else []
         module = importlib.import_module(f"test.{name}")
         suite = unittest.TestLoader().loadTestsFromModule(module)
-        faulthandler.cancel_dump_traceback_later()
         selected(suite, ignored).run(recorder)
     except unittest.SkipTest as reason:
         skipped = str(reason) or "no reason given"

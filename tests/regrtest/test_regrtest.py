@@ -83,6 +83,16 @@ def test_difference_with_an_entry_is_expected() -> None:
     assert "no such device" in comparison.markdown(result, ["test_x"], "3.11.7")
 
 
+def test_many_tests_of_a_class_that_differ_alike_are_one_line() -> None:
+    entry = comparison.Expected("test.test_x.T.*", "no such device")
+    for count, lines in ((3, 3), (4, 1)):
+        tests = [f"t{number}" for number in range(count)]
+        control, image = _reports(**dict.fromkeys(tests, PASSED)), _reports(**dict.fromkeys(tests, FAILED))
+        table = comparison.table(comparison.compare(control, image, [entry]))
+        assert len(table) == 2 + lines + 1
+    assert table[2] == "| `test.test_x.T`: 4 tests | passed | failed | no such device |"
+
+
 def test_entry_whose_test_passes_fails_the_run() -> None:
     entry = comparison.Expected("test.test_x.T.c", "no such device")
     result = comparison.compare(_reports(c=PASSED), _reports(c=PASSED), [entry])
@@ -117,12 +127,17 @@ def test_entry_without_a_reason_is_refused(tmp_path: Path) -> None:
         comparison.load_expected(path)
 
 
-def test_lists_hold_what_the_issue_names() -> None:
+def test_lists_hold_what_the_issues_name() -> None:
     named = (
         "threading thread queue concurrent_futures json re struct decimal datetime zlib hashlib random time mmap "
-        "tempfile sqlite3 asyncio.test_queues"
+        "tempfile sqlite3 asyncio.test_queues httplib urllib2_localnet smtplib socketserver asyncio.test_streams"
     )
     quick = run.choose(["quick"])
     assert {f"test_{name}" for name in named.split()} <= set(quick)
     assert len(quick) >= 60
+    network = (
+        "socket ssl select selectors poll epoll ftplib poplib imaplib nntplib telnetlib xmlrpc docxmlrpc httpservers "
+        "asyncore asynchat wsgiref logging asyncio.test_events asyncio.test_sock_lowlevel asyncio.test_sendfile"
+    )
+    assert {f"test_{name}" for name in network.split()} <= set(run.choose(["all"]))
     assert len(set(run.choose(["all"]))) == len(run.choose(["all"])) > len(quick)
