@@ -278,7 +278,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
             mine.append(error)
             raise
         finally:
-            del exceptions
+            del exceptions, mine  # or each error would hold itself, by its traceback and this frame
 
     async def open_flow(self, name: Any, local: Any = None) -> Flow:
         """Connect to a numeric sockaddr, from another if one is given. Raises OSError."""

@@ -141,8 +141,12 @@ class Link:
 
     def __init__(self, service: Service) -> None:
         self.service, self.driver = service, service.driver
-        self.near: weakref.ref[Any] = weakref.ref(self)
-        """The socket, for as long as the program has it."""
+        self.nears: dict[int, weakref.ref[Any]] = {}
+        """Descriptor of the near end -> its socket, for as long as the program has it."""
+        self.identity = (0, 0)
+        """Of the file that the descriptors of the near end are open on: st_dev, st_ino."""
+        self.options: dict[tuple[int, int], int | bytes] = {}
+        """What setsockopt() said: to all descriptors alike."""
         self.error = 0
         """An errno that SO_ERROR gives once."""
         self.closed = False
@@ -345,7 +349,7 @@ class StreamLink(Link):
         """The connection failed: the near end reads ECONNRESET, for the far end goes with something unread in it."""
         error = error_of(flow.error)
         self.error = (error.errno or 0) if error is not None else 0
-        near = self.near()
+        near = next((near for each in tuple(self.nears.values()) if (near := each()) is not None), None)
         if near is not None and not self._hung_up and not select.select([self.far], [], [], 0)[0]:
             try:
                 near.plain_send(b"\0", QUIET)

@@ -12,9 +12,10 @@ import os
 import socket
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sarab.aio import blocking, names
+from sarab.aio import blocking, names, udp
 from sarab.aio.faces import Face, Sockaddr, adapter, endpoint_address, set_flow_option, sockaddr
 from sarab.aio.network import monotonic_ns
 from sarab.aio.service import DatagramLink, Link, Service, StreamLink
@@ -72,23 +73,16 @@ def _error(number: int) -> OSError:
 class Socket(KernelSocket):  # type: ignore[misc]
     """socket.socket: AF_INET and AF_INET6 by our stack, and everything else by the kernel."""
 
-    __slots__ = ("_link", "_options", "_peer")
-
-    def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> Any:  # noqa: A002
-        kind = type if type == -1 else type & ~FLAGS
-        if cls is Socket and kind == socket.SOCK_DGRAM and family in (-1, *FAMILIES):
-            if fileno is None or isinstance(_linked(fileno), DatagramLink):
-                from sarab.aio.udp import DatagramSocket
-
-                cls = DatagramSocket
-        return KernelSocket.__new__(cls)
+    __slots__ = ("_link", "_options", "_peer", "_udp")
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
         self._link: Link | None = None
+        self._udp: DatagramLink | None = None
+        """The link of a UDP socket. It is no class of its own: programs ask whether a socket's is socket.socket."""
         self._options: dict[tuple[int, int], int | bytes] = {}
         self._peer: tuple[bytes, int] | None = None
         if fileno is not None:
-            link = None if family == socket.AF_UNIX else _linked(fileno)
+            link = _linked(fileno)
             if link is not None:
                 if family == -1:
                     family = link.family
@@ -125,18 +119,23 @@ class Socket(KernelSocket):  # type: ignore[misc]
         link.family = family
         descriptor = near.detach()
         here.links[descriptor] = link
+        link.identity = _identity(descriptor)
         super().__init__(family, type, max(proto, 0), descriptor)
         if type & socket.SOCK_NONBLOCK:
             os.set_blocking(descriptor, False)
         self._adopt(link)
 
     def _stretch(self, link: Link) -> None:
-        """Put the near end of a pair in the place of our descriptor."""
+        """Put the near end of a pair in the place of our descriptor, and of those that were duplicated from it."""
         if link.descriptor < 0:
             near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-            os.dup2(near.fileno(), self.fileno(), os.get_inheritable(self.fileno()))
+            links = room().links
+            ours = [self.fileno()] if link.references == 1 else [each for each in links if links[each] is link]
+            for descriptor in ours:
+                os.dup2(near.fileno(), descriptor, os.get_inheritable(descriptor))
             near.close()
             os.set_blocking(self.fileno(), self.gettimeout() is None)
+            link.identity = _identity(self.fileno())
             link.stretch(far)
             size = self._options.get((socket.SOL_SOCKET, socket.SO_SNDBUF))
             if size is not None:
@@ -144,14 +143,22 @@ class Socket(KernelSocket):  # type: ignore[misc]
 
     def _adopt(self, link: Link) -> None:
         self._link = link
-        link.near = weakref.ref(self, lambda gone: _gone(link, gone))
+        self._options = link.options
+        if isinstance(link, DatagramLink):
+            self._udp = link
+        link.nears[self.fileno()] = weakref.ref(self, partial(_gone, link, self.fileno()))
 
     # ---- names ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _family(self) -> socket.AddressFamily:
+        """What the socket is, whatever a program said of its descriptor."""
+        return socket.AddressFamily(self._link.family) if self._link is not None else self.family
 
     def _address(self, name: Any) -> tuple[bytes, int]:
         """Return the bytes and port of what a program gave as an address. Raises OSError, TypeError."""
         if not isinstance(name, tuple) or len(name) < 2:
-            raise TypeError(f"{self.family!s}: the address must be a tuple, not {type(name).__name__}")
+            raise TypeError(f"{self._family!s}: the address must be a tuple, not {type(name).__name__}")
         host, port = name[0], name[1]
         if not isinstance(port, int):
             raise TypeError("an integer is required for the port")
@@ -160,13 +167,13 @@ class Socket(KernelSocket):  # type: ignore[misc]
         names.check_flow(name)
         if host == "<broadcast>":
             return wire.BROADCAST4, port
-        six = self.family == socket.AF_INET6
+        six = self._family == socket.AF_INET6
         if host == "":
             return (wire.ANY6 if six else wire.ANY4), port
         try:
             found = endpoint_address((host, port))[0]
         except OSError:
-            infos = blocking.getaddrinfo(room(), host, port, self.family, self.type)
+            infos = blocking.getaddrinfo(room(), host, port, self._family, self.type)
             found = endpoint_address(infos[0][4])[0]
         if six and found[:12] == wire.MAPPED:
             found = found[12:]  # the stack speaks IPv4 to it (RFC 4291 section 2.5.5.2)
@@ -182,7 +189,7 @@ class Socket(KernelSocket):  # type: ignore[misc]
         return host, port
 
     def _name(self, address: bytes, port: int) -> Sockaddr:
-        if self.family == socket.AF_INET6 and len(address) != 16:
+        if self._family == socket.AF_INET6 and len(address) != 16:
             address = wire.MAPPED + address if any(address) else wire.ANY6
         return sockaddr(address, port)
 
@@ -222,6 +229,9 @@ class Socket(KernelSocket):  # type: ignore[misc]
             super().bind(address)
             return
         self._check_open()
+        if self._udp is not None:
+            udp.bind(self, self._udp, address)
+            return
         assert isinstance(link, StreamLink)
         host, port = self._local(address)
         driver = link.driver
@@ -240,6 +250,8 @@ class Socket(KernelSocket):  # type: ignore[misc]
             super().listen(backlog)
             return
         self._check_open()
+        if self._udp is not None:
+            raise _error(errno.EOPNOTSUPP)
         if not -1 << 31 <= backlog < 1 << 31:
             raise OverflowError("Python int too large to convert to C int")
         assert isinstance(link, StreamLink)
@@ -276,9 +288,10 @@ class Socket(KernelSocket):  # type: ignore[misc]
         near, far = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         made = StreamLink(here.service)
         made.stretch(far)
-        made.family = self.family
+        made.family = link.family
         descriptor = near.detach()
         here.links[descriptor] = made
+        made.identity = _identity(descriptor)
         with link.driver.lock:
             here.service.acquire()
             made.attach(flow)
@@ -310,6 +323,9 @@ class Socket(KernelSocket):  # type: ignore[misc]
             super().connect(address)
             return
         self._check_open()
+        if self._udp is not None:
+            udp.connect(self, self._udp, address)
+            return
         number = self._connect(link, address)
         if number:
             raise _error(number)
@@ -321,6 +337,9 @@ class Socket(KernelSocket):  # type: ignore[misc]
             return int(super().connect_ex(address))
         self._check_open()
         try:
+            if self._udp is not None:
+                udp.connect(self, self._udp, address)
+                return 0
             return self._connect(link, address)
         except (socket.gaierror, TimeoutError, TypeError, OverflowError) as error:
             if isinstance(error, TimeoutError):
@@ -412,19 +431,12 @@ class Socket(KernelSocket):  # type: ignore[misc]
             elif option == socket.SO_ACCEPTCONN:
                 value = int(getattr(link, "listening", False))
             elif option == socket.SO_DOMAIN:
-                value = int(self.family)
+                value = link.family
             elif option == socket.SO_PROTOCOL:
                 value = int(socket.IPPROTO_UDP if isinstance(link, DatagramLink) else socket.IPPROTO_TCP)
             elif option in (socket.SO_RCVBUF, socket.SO_SNDBUF) and not value:
                 value = 1 << 17
         return value.to_bytes(4, "little")[:size] if size and isinstance(value, int) else value
-
-    def sendto(self, data: Any, *rest: Any) -> int:
-        """sendto(data, address) or sendto(data, flags, address): a connection has its peer, whatever the address."""
-        if self._link is None:
-            return int(super().sendto(data, *rest))
-        self._check_open()
-        return int(C.send(self, data, *rest[:-1]))
 
     def shutdown(self, how: int) -> None:
         """Shut one direction; the far end sees it behind what was written."""
@@ -432,15 +444,23 @@ class Socket(KernelSocket):  # type: ignore[misc]
         if isinstance(link, StreamLink) and (link.flow is None or link.connecting) and not link.listening:
             self._check_open()
             raise _error(errno.ENOTCONN)
+        if self._udp is not None:
+            udp.check_connected(self._udp)
         super().shutdown(how)
 
     def dup(self) -> Any:
         """Another socket of the same connection."""
-        return super().dup() if self._link is None else self.__class__(fileno=dup(self.fileno()))
+        if self._link is None:
+            return super().dup()
+        made = self.__class__(self.family, self.type, self.proto, fileno=dup(self.fileno()))
+        made.settimeout(self.gettimeout())
+        return made
 
     def detach(self) -> int:
         """Give the descriptor away; the link stays with it."""
-        self._link = None
+        if self._link is not None:
+            _leave(self._link, self.fileno(), self)
+        self._link = self._udp = None
         return int(super().detach())
 
     def plain_send(self, data: bytes, flags: int) -> int:
@@ -458,24 +478,112 @@ class Socket(KernelSocket):  # type: ignore[misc]
             if linger == b"\1\0\0\0\0\0\0\0" and isinstance(link, StreamLink) and link.references == 1:
                 link.reset()
             super()._real_close(*arguments)
+            _leave(link, descriptor, self)
             _forget(descriptor, link)
         if link.driver.dirty:
             link.driver.flush()
 
+    # ---- data: C code on the descriptor, but for UDP -------------------------------------------------------------
+
+    def send(self, *arguments: Any) -> int:
+        """As socket.send()."""
+        return int(C.send(self, *arguments) if self._udp is None else udp.send(self, self._udp, *arguments))
+
+    def sendall(self, *arguments: Any) -> None:
+        """As socket.sendall()."""
+        if self._udp is None:
+            C.sendall(self, *arguments)
+        else:
+            udp.send(self, self._udp, *arguments)
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        """sendto(data, address) or sendto(data, flags, address): a connection has its peer, whatever the address."""
+        if self._link is None:
+            return int(super().sendto(data, *rest))
+        self._check_open()
+        if self._udp is not None:
+            return udp.sendto(self, self._udp, data, *rest)
+        return int(C.send(self, data, *rest[:-1]))
+
+    def sendmsg(self, *arguments: Any) -> int:
+        """As socket.sendmsg()."""
+        return int(C.sendmsg(self, *arguments) if self._udp is None else udp.sendmsg(self, self._udp, *arguments))
+
+    def recv(self, *arguments: Any) -> bytes:
+        """As socket.recv()."""
+        found: bytes = C.recv(self, *arguments) if self._udp is None else udp.recvfrom(self, self._udp, *arguments)[0]
+        return found
+
+    def recv_into(self, *arguments: Any, **named: Any) -> int:
+        """As socket.recv_into()."""
+        if self._udp is None:
+            return int(C.recv_into(self, *arguments, **named))
+        return udp.recvfrom_into(self, self._udp, *arguments, **named)[0]
+
+    def recvfrom(self, *arguments: Any) -> tuple[bytes, Any]:
+        """As socket.recvfrom()."""
+        found: tuple[bytes, Any]
+        found = C.recvfrom(self, *arguments) if self._udp is None else udp.recvfrom(self, self._udp, *arguments)
+        return found
+
+    def recvfrom_into(self, *arguments: Any, **named: Any) -> tuple[int, Any]:
+        """As socket.recvfrom_into()."""
+        if self._udp is not None:
+            return udp.recvfrom_into(self, self._udp, *arguments, **named)
+        found: tuple[int, Any] = C.recvfrom_into(self, *arguments, **named)
+        return found
+
+    def recvmsg(self, *arguments: Any) -> tuple[bytes, list[Any], int, Any]:
+        """As socket.recvmsg()."""
+        if self._udp is not None:
+            return udp.recvmsg(self, self._udp, *arguments)
+        found: tuple[bytes, list[Any], int, Any] = C.recvmsg(self, *arguments)
+        return found
+
+    def recvmsg_into(self, *arguments: Any) -> tuple[int, list[Any], int, Any]:
+        """As socket.recvmsg_into()."""
+        if self._udp is not None:
+            return udp.recvmsg_into(self, self._udp, *arguments)
+        found: tuple[int, list[Any], int, Any] = C.recvmsg_into(self, *arguments)
+        return found
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    """Return what tells the open file behind a descriptor from any other."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
 
 def _linked(descriptor: Any) -> Link | None:
-    return None if _room is None or not isinstance(descriptor, int) else _room.links.get(descriptor)
+    """Return what a descriptor is the near end of; None: of nothing."""
+    link = None if _room is None or not isinstance(descriptor, int) else _room.links.get(descriptor)
+    if link is None:
+        return None
+    try:
+        if _identity(descriptor) == link.identity:
+            return link
+    except OSError:
+        pass
+    # It was closed by os.close() or the like, which we do not see, and is free or something else now.
+    with link.driver.lock:
+        link.nears.pop(descriptor, None)
+        _forget(descriptor, link)
+    return None
 
 
-def _gone(link: Link, gone: Any) -> None:
+def _leave(link: Link, descriptor: int, near: Any) -> None:
+    """`near` does not stand for a descriptor any more."""
+    reference = link.nears.get(descriptor)
+    if reference is not None and reference() is near:
+        del link.nears[descriptor]
+
+
+def _gone(link: Link, descriptor: int, gone: Any) -> None:
     """A socket was forgotten without being closed: its descriptor is closed by now."""
-    if link.near is gone and not link.closed:
-        here = room()
+    if link.nears.get(descriptor) is gone:
         with link.driver.lock:
-            for descriptor, other in list(here.links.items()):
-                if other is link:
-                    del here.links[descriptor]
-            link.close()
+            del link.nears[descriptor]
+            _forget(descriptor, link)
 
 
 def _forget(descriptor: int, link: Link) -> None:

@@ -234,7 +234,9 @@ class Datagrams(Endpoint):
         self.error = Event.NONE
 
     def connect(self, address: bytes, port: int) -> None:
-        """From now on only this peer is heard."""
+        """From now on only this peer is heard, and our address is the one it is reached from. NetworkUnreachable."""
+        if not any(self.local[0]):
+            self.local = self.stack.source_for(address), self.local[1]
         self.remote = (address, port)
 
     def send_to(self, now: int, data: bytes | bytearray | memoryview, address: bytes, port: int) -> None:

@@ -39,6 +39,10 @@ def install_asyncio() -> None:
         def __init__(self, selector: object = None) -> None:
             super().__init__(network())
 
+    # Programs tell asyncio's own loop from others, uvloop's for one, by its name.
+    stood_for = unix_events.SelectorEventLoop
+    for name in ("__module__", "__name__", "__qualname__"):
+        setattr(SelectorEventLoop, name, getattr(stood_for, name))
     modules: list[Any] = [asyncio, unix_events]
     for module in modules:
         module.SelectorEventLoop = SelectorEventLoop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import threading
@@ -486,3 +487,28 @@ def test_a_local_port_with_a_listener_is_in_use(loop: Loop) -> None:
         assert caught.value.errno == 98
 
     run(loop, main())
+
+
+def test_a_datagram_endpoint_with_a_peer_has_the_address_that_the_peer_sees(loop: Loop) -> None:
+    async def main() -> tuple[Any, Any]:
+        client, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(HOST, 9))
+        dual, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, ("::", 0), remote_addr=("::1", 9))
+        names = client.get_extra_info("sockname"), dual.get_extra_info("sockname")
+        client.close()
+        dual.close()
+        return names
+
+    four, six = run(loop, main())
+    assert four[0] == HOST
+    assert six[0] == "::1"
+
+
+def test_an_error_of_connecting_is_in_no_cycle(loop: Loop) -> None:
+    async def main() -> list[Any]:
+        try:
+            await asyncio.open_connection(HOST, 9)
+        except ConnectionRefusedError as error:
+            return [each for each in gc.get_referrers(error) if isinstance(each, list)]
+        return [None]
+
+    assert run(loop, main()) == []

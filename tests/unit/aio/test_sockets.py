@@ -435,3 +435,68 @@ def test_interfaces_have_numbers_and_names_and_scope_addresses() -> None:
     assert blocking.getnameinfo(room, infos[0][4], socket.NI_NUMERICSERV) == ("fe80::1%lo", "80")
     with pytest.raises(socket.gaierror):
         blocking.getaddrinfo(room, "fe80::1%eth7", 80)
+
+
+def test_a_descriptor_is_the_socket_that_it_is_whatever_family_is_said() -> None:
+    """uvicorn does so with the descriptor it is given (--fd)."""
+    with listener() as server:
+        with Socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, sockets.dup(server.fileno())) as other:
+            assert other.family == socket.AF_UNIX
+            assert other.getsockname() == server.getsockname()
+            assert other.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == socket.AF_INET
+
+
+def test_a_detached_descriptor_outlives_its_socket() -> None:
+    first = Socket()
+    first.bind((HOST, 0))
+    name = first.getsockname()
+    descriptor = first.detach()
+    del first
+    with Socket(fileno=descriptor) as again:
+        assert again.getsockname() == name
+
+
+def test_a_forgotten_duplicate_leaves_the_connection_to_the_other() -> None:
+    client, server = pair()
+    with client, server:
+        with pytest.warns(ResourceWarning):
+            client.dup()
+        client.sendall(b"still here")
+        assert server.recv(100) == b"still here"
+
+
+def test_what_one_of_two_duplicates_does_the_other_has_done() -> None:
+    with Socket() as server, Socket() as client:
+        server.bind((HOST, 0))
+        server.settimeout(5)
+        with server.dup() as other:
+            assert other.gettimeout() == 5
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            other.listen()
+        assert server.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        client.connect(server.getsockname())
+        server.accept()[0].close()
+
+
+def test_a_descriptor_closed_behind_our_back_is_nobodys() -> None:
+    server = Socket()
+    server.bind((HOST, 0))
+    name = server.getsockname()
+    descriptor = server.detach()
+    os.close(descriptor)
+    one, other = os.pipe()  # the lowest is the same number again
+    try:
+        assert descriptor in (one, other)
+        with pytest.raises(OSError, match="non-socket"):
+            Socket(fileno=descriptor)
+        with Socket() as next_one:
+            next_one.bind(name)
+    finally:
+        os.close(one)
+        os.close(other)
+
+
+def test_every_socket_is_of_the_one_class() -> None:
+    """trio asks for it."""
+    with Socket(type=socket.SOCK_DGRAM) as made:
+        assert type(made) is Socket
