@@ -38,6 +38,11 @@ bench-net: setup clients ## Measure the network stack against Linux's, side by s
 fuzz: $(READY) ## Fuzz every parser, the whole stack and virtio's ring, guided by coverage (FUZZ="--seconds N --only NAME")
 	$(PYTHON) -m tests.fuzz.run $(FUZZ)
 
+wheel: setup kernel ## Build dist/sarab-*.whl, its network stack compiled by mypyc: images built with it answer faster
+	@rm -rf build/lib.* build/bdist.* dist
+	@SARAB_COMPILE=1 $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls -1 dist/sarab-*.whl
+
 soak: setup kernel clients ## Load a server in an image and in a process for half an hour, and see whether it grows (BENCH="--minutes N")
 	$(PYTHON) -m bench.network.soak $(BENCH)
 

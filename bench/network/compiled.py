@@ -1,4 +1,4 @@
-"""The stack's hot modules, compiled by mypyc: a copy of the package in which they are shared objects.
+"""The package as its compiled wheel has it: the network stack's hot modules are shared objects (decision 0045).
 
     tree = compiled_tree()            # in build/compiled, made once for what the sources say
     PYTHONPATH=<tree> python ...      # imports them instead of the plain ones
@@ -20,70 +20,40 @@ from bench.result import Failed
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "sarab"
-HOT = (
-    "wire/address.py",
-    "wire/arp.py",
-    "wire/checksum.py",
-    "wire/ethernet.py",
-    "wire/icmpv4.py",
-    "wire/icmpv6.py",
-    "wire/ipv4.py",
-    "wire/ipv6.py",
-    "wire/tcp.py",
-    "wire/udp.py",
-    "proto/tcp/acknowledge.py",
-    "proto/tcp/arrive.py",
-    "proto/tcp/block.py",
-    "proto/tcp/buffer.py",
-    "proto/tcp/congestion.py",
-    "proto/tcp/flight.py",
-    "proto/tcp/isn.py",
-    "proto/tcp/machine.py",
-    "proto/tcp/receive.py",
-    "proto/tcp/rtt.py",
-    "proto/tcp/send.py",
-    "proto/tcp/seq.py",
-    "proto/tcp/timers.py",
-    "proto/tcp/values.py",
-    "net/discovery.py",
-    "net/endpoints.py",
-    "net/interface.py",
-    "net/ipv4.py",
-    "net/ipv6.py",
-    "net/names.py",
-    "net/neighbours.py",
-    "net/reassembly.py",
-    "net/slaac.py",
-    "net/stack.py",
-    "net/tcp.py",
-)
-"""Not the errors: mypyc cannot make native classes of OSErrors."""
+PROJECT = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
+"""What a wheel is made of, beside the sources."""
 
 
 def compiled_tree(sources: Path = SOURCES) -> Path:
-    """Return the folder to put before all others on the import path. Raises Failed with mypyc's words.
+    """Return the folder to put before all others on the import path. Raises Failed with pip's words.
 
     `sources`: the package to compile.
     """
     digest = hashlib.sha256(repr(sys.version).encode())
     for path in sorted(sources.rglob("*.py")):
         digest.update(str(path.relative_to(sources)).encode() + path.read_bytes())
+    for name in PROJECT[:2]:
+        digest.update((ROOT / name).read_bytes())
     tree = ROOT / "build" / "compiled" / digest.hexdigest()[:16]
     if (tree / "ready").exists():
         return tree
     shutil.rmtree(tree, ignore_errors=True)
-    shutil.copytree(sources, tree / "sarab", ignore=shutil.ignore_patterns("__pycache__"))
-    mypyc = Path(sys.executable).with_name("mypyc")
+    source, wheels = tree / "source", tree / "wheels"
+    shutil.copytree(sources, source / "src" / "sarab", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PROJECT:
+        shutil.copy(ROOT / name, source)
     done = subprocess.run(
-        [mypyc, *(f"sarab/{name}" for name in HOT)],
-        cwd=tree,
-        env={**os.environ, "MYPYC_OPT_LEVEL": "3", "PATH": f"{mypyc.parent}{os.pathsep}{os.environ['PATH']}"},
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, source],
+        env={**os.environ, "SARAB_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         capture_output=True,
         text=True,
     )
     if done.returncode != 0:
-        raise Failed(f"mypyc does not compile the stack: {(done.stderr or done.stdout)[-3000:]}")
-    shutil.rmtree(tree / "build", ignore_errors=True)
+        raise Failed(f"the stack cannot be compiled: {(done.stderr or done.stdout)[-3000:]}")
+    (wheel,) = wheels.glob("*.whl")
+    shutil.unpack_archive(wheel, tree, "zip")
+    for folder in (source, wheels):
+        shutil.rmtree(folder)
     (tree / "ready").touch()
     return tree
 

@@ -5,7 +5,8 @@ An address is 4 bytes (IPv4), 16 (IPv6) or 6 (Ethernet), in network order.
 
 from __future__ import annotations
 
-ANY4, ANY6 = bytes(4), bytes(16)
+ANY4: bytes = bytes(4)
+ANY6: bytes = bytes(16)
 LOOPBACK4, LOOPBACK6 = b"\x7f\0\0\1", bytes(15) + b"\x01"
 BROADCAST4 = b"\xff" * 4
 ALL_NODES6 = b"\xff\x02" + bytes(13) + b"\x01"
