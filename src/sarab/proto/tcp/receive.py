@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 
 from sarab.proto.tcp.values import REASSEMBLY_PIECES_MAX
@@ -12,24 +13,35 @@ SMALL = 1024
 JOINED_MAX = 8192
 
 
+LATEST_MAX = 4
+"""As many blocks as a segment tells of (RFC 2018 section 3)."""
+
+
 class Piece:
     """Bytes out of order: sequence numbers `start` to `end` (exclusive)."""
 
-    __slots__ = ("changed", "chunks", "end", "start")
+    __slots__ = ("chunks", "end", "start")
 
     def __init__(self, start: int, data: Payload) -> None:
         self.start, self.end = start, start + len(data)
-        self.chunks: list[Payload] = [data]
-        self.changed = 0
-        """The larger, the later something was added: a count."""
+        self.chunks: list[Payload] = [_own(data)]
+
+    def join(self, other: Piece) -> None:
+        """Take over what lies right behind; `other` is none any more."""
+        ours, theirs = self.chunks, other.chunks
+        if len(ours[-1]) + len(theirs[0]) <= JOINED_MAX:  # else bytes that come backwards would be a chunk each
+            theirs[0] = bytearray(ours.pop()) + theirs[0]
+        theirs[:0] = ours
+        self.chunks, self.end = theirs, other.end
+        other.start = other.end = -1
 
 
 class Receiver:
     """Bytes in order for the user, pieces out of order for later. Sequence numbers do not wrap (seq.py)."""
 
     __slots__ = (
-        "_changes",
         "_chunks",
+        "_latest",
         "_measured_at",
         "_read_since",
         "buffer_max",
@@ -50,13 +62,14 @@ class Receiver:
         self.buffer_size, self.buffer_max = buffer_size, buffer_max
         self.readable = 0
         self.pieces: list[Piece] = []
-        """Out of order, sorted, not overlapping."""
+        """Out of order, sorted, not overlapping and not touching each other."""
         self.dropped = 0
         self.duplicate = (0, 0)
         """What came twice and was not reported yet (RFC 2883); (0, 0): nothing."""
         self.fin_at = -1
         """The sequence number of a FIN that came before what it ends."""
-        self._changes = 0
+        self._latest: list[Piece] = []
+        """Those to which something was added last, the last one first; some may be none any more."""
         self._chunks: deque[Payload] = deque()
         self._read_since = 0
         self._measured_at = 0
@@ -88,7 +101,7 @@ class Receiver:
         elif type(data) is memoryview and size < SMALL:
             chunks.append(bytes(data))
         else:
-            chunks.append(data)
+            chunks.append(_own(data))
         self.readable += size
         self.rcv_nxt += size
 
@@ -113,45 +126,51 @@ class Receiver:
         pieces = self.pieces
         end = start + len(data)
         index = len(pieces)
-        while index and pieces[index - 1].end > start:
-            index -= 1
-        if index < len(pieces) and pieces[index].start <= start and end <= pieces[index].end:
-            self.duplicate = start, end
-        self._changes += 1
+        if index and pieces[-1].end > start:
+            index = bisect_right(pieces, start, key=_end_of)
+            if pieces[index].start <= start and end <= pieces[index].end:
+                self.duplicate = start, end
         while start < end:
-            if index < len(pieces) and pieces[index].start <= start:
-                skip = min(pieces[index].end, end) - start
+            before = pieces[index - 1] if index else None
+            if before is not None and before.end > start:
+                skip = min(before.end, end) - start
                 data, start = data[skip:], start + skip
+                continue
+            if index < len(pieces) and pieces[index].start <= start:
                 index += 1
                 continue
             stop = end if index == len(pieces) else min(end, pieces[index].start)
             fresh = data[: stop - start] if stop < end else data
-            before = pieces[index - 1] if index else None
             if before is not None and before.end == start:
                 _put(before.chunks, fresh)
                 before.end = stop
-                before.changed = self._changes
+                piece = before
             elif len(pieces) < REASSEMBLY_PIECES_MAX:
                 piece = Piece(start, fresh)
-                piece.changed = self._changes
                 pieces.insert(index, piece)
                 index += 1
             else:
                 self.dropped += 1
                 return
+            if index < len(pieces) and pieces[index].start == stop:
+                piece.join(pieces.pop(index))
+            self._note(piece)
             data, start = data[stop - start :], stop
 
+    def _note(self, piece: Piece) -> None:
+        """Something was added to a piece."""
+        latest = self._latest
+        if piece in latest:
+            latest.remove(piece)
+        latest.insert(0, piece)
+        del latest[LATEST_MAX:]
+
     def sack_blocks(self, most: int) -> list[tuple[int, int]]:
-        """Return the ranges held out of order, the latest first (RFC 2018 section 4), before them what came twice."""
-        ranges: list[tuple[int, int, int]] = []
-        for piece in self.pieces:
-            if ranges and ranges[-1][2] == piece.start:
-                changed, start, _ = ranges[-1]
-                ranges[-1] = (max(changed, piece.changed), start, piece.end)
-            else:
-                ranges.append((piece.changed, piece.start, piece.end))
-        ranges.sort(reverse=True)
-        blocks = [(start, end) for _, start, end in ranges[:most]]
+        """Return ranges held out of order, the latest first (RFC 2018 section 4), before them what came twice."""
+        told = [piece for piece in self._latest if piece.end > self.rcv_nxt]
+        if len(told) < most:
+            told += [piece for piece in self.pieces[: most + LATEST_MAX] if piece not in told]
+        blocks = [(piece.start, piece.end) for piece in told[:most]]
         if self.duplicate[1]:
             blocks.insert(0, self.duplicate)
             self.duplicate = (0, 0)
@@ -218,6 +237,18 @@ class Receiver:
     def release(self) -> None:
         """Nothing will come any more: keep only what is to be read."""
         self.pieces = []
+        self._latest = []
+
+
+def _end_of(piece: Piece) -> int:
+    return piece.end
+
+
+def _own(data: Payload) -> Payload:
+    """Return data to be kept: copied, where it is the smaller part of a frame that would be kept for it."""
+    if type(data) is memoryview and 2 * len(data) < len(data.obj):  # type: ignore[arg-type]  # bytes, of a frame
+        return bytes(data)
+    return data
 
 
 def _put(chunks: deque[Payload] | list[Payload], data: Payload) -> None:
@@ -230,4 +261,4 @@ def _put(chunks: deque[Payload] | list[Payload], data: Payload) -> None:
             last += data
             return
         data = bytes(data)
-    chunks.append(data)
+    chunks.append(_own(data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sarab.proto.tcp.block import Block
+from sarab.proto.tcp.flight import SENT_MAX
 from sarab.proto.tcp.seq import MASK
 from sarab.proto.tcp.values import (
     CLOSE_WAIT,
@@ -122,7 +123,7 @@ class Sender(Block):
             control.idle((now - self._last_sent) // self.rtt.rto)
         edge = self.snd_una + self.snd_wnd
         before = len(out)
-        while len(out) < limit:
+        while len(out) < limit and len(flight.units) < SENT_MAX:
             available = end - start
             if available <= 0 and not (self._fin_queued and self._fin_seq < 0):
                 break
