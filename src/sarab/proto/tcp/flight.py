@@ -13,7 +13,7 @@ REORDERING_STEPS_MAX = 16
 """How far RACK's window may widen, in quarters of the minimal round trip (RFC 8985 section 6.2: bounded by SRTT)."""
 UNITS_MAX = 1024
 """A selective acknowledgement splits no unit when there are so many: each that brings news has all of them looked at,
-and crumbs of a byte each would be an attack (cf. CVE-2019-11478). An honest peer's are 724: 1 MiB in segments of 1448."""
+and crumbs of a byte each would be an attack (cf. CVE-2019-11478). An honest peer's are 724: 1 MiB of 1448 each."""
 SENT_MAX = 2 * UNITS_MAX
 """Nor is a new one sent then: a peer that wants tiny segments has no more of them in flight."""
 
