@@ -293,7 +293,7 @@ class Block:
         rx = self.rx
         if not self._use_sack or not (rx.pieces or rx.duplicate[1]):
             return self.snd_mss
-        blocks = min(len(rx.pieces) + (rx.duplicate[1] > 0), 3 if self._use_ts else 4)
+        blocks = min(len(rx.pieces) + bool(rx.duplicate[1]), 3 if self._use_ts else 4)
         return max(self.snd_mss - 4 - 8 * blocks, 1)
 
     def _timestamp(self, now: int) -> int:

@@ -228,3 +228,13 @@ def test_time_wait_keeps_little() -> None:
     assert machine.congestion is other.congestion
     machine.path_mtu(0, 500)
     assert machine.statistics()["in_flight"] == 0
+
+
+def test_what_is_older_than_the_first_number_and_was_told_of_leaves_its_room_in_the_segment() -> None:
+    """A number below the peer's first is negative inside. Found by fuzzing: the segment was 8 bytes too long."""
+    machine = established(SACKING)
+    machine.receive(SECOND, peer(ACK | PSH, -5300, 1, b"x" * 200))
+    machine.write(SECOND, bytes(5000))
+    segment = machine.poll(SECOND)[0]
+    assert len(segment.options.sack) == 1
+    assert len(segment.payload) + 12 == 1460
