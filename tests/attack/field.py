@@ -61,6 +61,8 @@ class Service:
         now = self._link.now
         while data := flow.read(now, min(flow.writable, 65536)):
             flow.write(now, data)
+        if flow.readable and not flow.writable:
+            flow.write(now, b"?")  # takes nothing, and asks to be told of room
         if flow.eof and not flow.readable:
             flow.close(now)
 
