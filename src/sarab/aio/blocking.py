@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sarab.aio import names
-from sarab.aio.network import monotonic_ns
+from sarab.aio.network import CONFIGURE_STEP, CONFIGURE_TRIES, monotonic_ns
 from sarab.wire import address as wire
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def wait_configured(service: Service, target: bytes) -> None:
         return
     service.acquire()
     try:
-        for _ in range(driver.CONFIGURE_TRIES):
-            time.sleep(driver.CONFIGURE_STEP)
+        for _ in range(CONFIGURE_TRIES):
+            time.sleep(CONFIGURE_STEP)
             if driver.is_configured(target):
                 return
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sarab.aio.faces import Face, endpoint_address, error_of
 from sarab.aio.network import monotonic_ns
-from sarab.aio.stream import wake
+from sarab.aio.stream import BYTES, wake
 from sarab.net.endpoints import Datagrams
 from sarab.proto.tcp.values import Event
 from sarab.wire.address import MAPPED
@@ -73,7 +73,7 @@ class DatagramTransport(asyncio.DatagramTransport, asyncio.Transport):
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
         """Send a datagram, to the peer or to `addr`."""
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, BYTES):
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         remote = self._endpoint.remote
         if remote is not None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sarab.aio import names
 from sarab.aio.datagram import DatagramTransport
 from sarab.aio.faces import Face, endpoint_address, error_of
-from sarab.aio.network import NetworkDriver, monotonic_ns
+from sarab.aio.network import CONFIGURE_STEP, CONFIGURE_TRIES, NetworkDriver, monotonic_ns
 from sarab.aio.stream import StreamTransport
 from sarab.net.endpoints import Datagrams, Endpoint, Flow, Listener
 from sarab.net.errors import NetworkError
@@ -307,8 +307,8 @@ class Loop(unix_events._UnixSelectorEventLoop):
         driver = self.driver
         if driver.is_configured(target):
             return
-        for _ in range(driver.CONFIGURE_TRIES):
-            await asyncio.sleep(driver.CONFIGURE_STEP)
+        for _ in range(CONFIGURE_TRIES):
+            await asyncio.sleep(CONFIGURE_STEP)
             if driver.is_configured(target):
                 return
 

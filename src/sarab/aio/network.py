@@ -21,6 +21,8 @@ RECEIVE_MAX = 256
 """Frames taken from a card at once: a ring's worth; then the others have their turn."""
 WAITING_MAX = 1024
 """Frames that wait for a card whose ring is full: what comes on top is dropped, as a queueing discipline would."""
+CONFIGURE_TRIES, CONFIGURE_STEP = 100, 0.1
+"""How often, and how many seconds apart, a connection looks whether an address has come by DHCP: 10 s in all."""
 DRAIN_SECONDS = 1.0
 """How long the end of a program waits for what it wrote to be acknowledged: a retransmission or two."""
 MILLISECOND = 1_000_000
@@ -61,9 +63,6 @@ class Card:
 
 class NetworkDriver:
     """One stack with its cards. Every method may be called by any thread."""
-
-    CONFIGURE_TRIES, CONFIGURE_STEP = 100, 0.1
-    """How often, and how many seconds apart, a connection looks whether an address has come by DHCP: 10 s in all."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack

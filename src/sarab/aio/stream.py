@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 READ_MAX = 256 * 1024
 """Bytes given to a protocol at once, as asyncio does: then the others have their turn."""
+BYTES = (bytes, bytearray, memoryview)
+"""Not a union: each look at one makes it anew, and costs as much as the rest of write()."""
 WARN_AFTER = constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
 _ATTACH_TAKES_TRANSPORT = sys.version_info >= (3, 13)
 
@@ -57,7 +59,7 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         """Not 0: connection_lost() was called or is about to be; beyond 1: writes since then."""
         context: Context = copy_context()
         self._context = context
-        self._handle = events.Handle(self._on_ready, (), loop, context)
+        self._handle: Any = events.Handle(self._on_ready, (), loop, context)
         self._scheduled = True
         self._protocol: Any
         self.set_protocol(protocol)
@@ -93,18 +95,19 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         if self._lost:
             return
         flow = self._flow
-        if not self._paused and not self._closing and flow.readable:
+        machine = flow.machine
+        if not self._paused and not self._closing and machine.rx.readable:
             self._read()
             if self._lost or flow is not self._flow:
                 return
         if self._buffer:
             self._write_more()
-        if flow.readable and not self._closing:
+        if machine.rx.readable and not self._closing:
             if not self._paused:
-                self.notify(flow, flow.error)
-        elif flow.error:
-            self._fail(error_of(flow.error))
-        elif flow.eof and not self._eof_seen and not self._paused and not self._closing:
+                self.notify(flow, machine.error)
+        elif machine.error:
+            self._fail(error_of(machine.error))
+        elif machine.eof and not self._eof_seen and not self._paused and not self._closing:
             self._read_eof()
 
     def _read(self) -> None:
@@ -169,7 +172,7 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send; what the flow does not take waits here."""
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, BYTES):
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         if self._eof_written:
             raise RuntimeError("Cannot call write() after write_eof()")
@@ -300,7 +303,7 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         # No cycles: a protocol's contexts and buffers go now, and not when the collector comes.
         self._protocol = None
         self._handle.cancel()
-        del self._handle
+        self._handle = None
         server, self._server = self._server, None
         if server is not None:
             server._detach(self) if _ATTACH_TAKES_TRANSPORT else server._detach()

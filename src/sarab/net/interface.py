@@ -175,6 +175,17 @@ class Interface:
                 return gateway
         return self.routers6[0] if self.routers6 else None
 
+    def queue_all(self, frames: list[Outgoing]) -> None:
+        """Put frames behind those that wait for the card."""
+        if len(self.outgoing) + len(frames) > OUTGOING_MAX:
+            for frame in frames:
+                self.queue(frame)
+            return
+        self.outgoing += frames
+        self.packets_out += len(frames)
+        for header, payload, _, _, _, _ in frames:
+            self.bytes_out += len(header) + len(payload)
+
     def queue(self, frame: Outgoing) -> None:
         """Put a frame behind those that wait for the card."""
         if len(self.outgoing) >= OUTGOING_MAX:

@@ -526,12 +526,12 @@ class Stack:
         frames = make(path, segments, interface.offloads, machine.snd_mss)
         if machine.uses_ecn:
             frames = [tcp.capable(f) if machine.ect(s) else f for f, s in zip(frames, segments, strict=True)]
+        if path.mac is not None:
+            interface.queue_all(frames)
+            return
+        neighbours = path.neighbours or interface.neighbours
         for frame in frames:
-            if path.mac is None:
-                neighbours = path.neighbours or interface.neighbours
-                neighbours.enqueue(now, path.hop, frame)
-            else:
-                interface.queue(frame)
+            neighbours.enqueue(now, path.hop, frame)
 
     def _path(self, now: int, flow: Flow) -> Path:
         """Return the way that a flow's segments take now. Raises NetworkUnreachable."""
