@@ -108,10 +108,7 @@ class Discovery:
             self._reports[interface] = now + MLD_REPEAT
         servers = tuple(auto.dns(now))
         if servers != self._servers.get(interface, ()):
-            names = self._stack.names
-            old = self._servers.get(interface, ())
-            kept = tuple([server for server in names.servers if server not in old])
-            names.servers = kept + tuple([server for server in servers if server not in kept])
+            self._stack.names.offer(f"the routers of {interface.name}", servers)
             self._servers[interface] = servers
 
     # ---- what comes ----------------------------------------------------------------------------------------------

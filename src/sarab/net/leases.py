@@ -27,7 +27,8 @@ class Leases:
         self._stack, self._interface = stack, interface
         self.client = Client(interface.mac, hostname, random)
         self._by_hand = list(interface.configured)
-        self._gateways, self._servers = interface.gateways, stack.names.servers
+        self._gateways = interface.gateways
+        self._who = f"DHCP on {interface.name}"
         self.malformed = 0
 
     @property
@@ -60,12 +61,11 @@ class Leases:
         if lease is None:
             interface.set_addresses(mine + others)
             interface.set_gateways(self._gateways)
-            self._stack.names.servers = self._servers
+            self._stack.names.offer(self._who, ())
             return
         interface.set_addresses([*mine, (lease.address, lease.prefix), *others])
         interface.set_gateways(self._gateways + lease.routers)
-        # Who names servers by hand wants these and no others.
-        self._stack.names.servers = self._servers or lease.dns
+        self._stack.names.offer(self._who, lease.dns, lease.search or ((lease.domain,) if lease.domain else ()))
         if lease.mtu is not None and lease.mtu < interface.mtu:
             interface.mtu = lease.mtu
 

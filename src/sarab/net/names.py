@@ -1,58 +1,33 @@
-"""Names to addresses: lookups as endpoints of the stack, over its own UDP and TCP, with a cache for all."""
+"""Names to addresses: the resolver (proto/dns/resolver.py) over the stack's own UDP and TCP; lookups as endpoints."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from sarab.net.endpoints import Datagrams, Endpoint, Flow
-from sarab.net.errors import NameNotFound, NetworkError, NoAnswer
-from sarab.proto.dns.question import Answer, Question
+from sarab.net.errors import AddressInUse, NameNotFound, NetworkError, NoAnswer
+from sarab.proto.dns import resolver
+from sarab.proto.dns.question import Outcome
 from sarab.proto.tcp.values import Event
-from sarab.wire import dns
 
 if TYPE_CHECKING:
     from sarab.net.stack import Stack
 
-SECOND = 1_000_000_000
-PORT = 53
-CACHE_MAX = 1024
-LOOKUPS_MAX = 512
-"""Lookups under way: each has a port or two."""
-REPLY_MAX = 65535
-KINDS = {4: (dns.A,), 6: (dns.AAAA,), 0: (dns.A, dns.AAAA)}
-
-
-class Asked:
-    """A question, and the port or connection over which it is asked now."""
-
-    def __init__(self, question: Question) -> None:
-        self.question = question
-        self.port: Datagrams | None = None
-        self.flow: Flow | None = None
-        self.reply = bytearray()
-
-    def release(self, now: int) -> None:
-        """Give back port and connection."""
-        if self.port is not None:
-            self.port.close(now)
-            self.port = None
-        if self.flow is not None:
-            self.flow.abort(now)
-            self.flow = None
-        self.reply.clear()
+REPLY_MAX = 65535 + 2
+"""Bytes of a reply over TCP, with its length before it."""
+FAMILIES = {4: (4,), 6: (6,), 0: (6, 4)}
 
 
 class Lookup(Endpoint):
     """The addresses of a name, when they come. READABLE says that `addresses` or `error` is there."""
 
-    def __init__(self, stack: Stack, names: Names, name: dns.Name, text: str) -> None:
+    def __init__(self, stack: Stack, text: str) -> None:
         super().__init__(stack)
         self.addresses: tuple[bytes, ...] = ()
+        """The best first (RFC 6724)."""
         self.error: NetworkError | None = None
-        self.name, self.text = name, text
-        self.asked: list[Asked] = []
-        self.answers: list[Answer] = []
-        self._names = names
+        self.text = text
+        self.inner: resolver.Lookup | None = None
 
     @property
     def done(self) -> bool:
@@ -63,7 +38,7 @@ class Lookup(Endpoint):
         """Nobody waits for it any more."""
         self.closed = True
         self.owner = None
-        self._names.forget(now, self)
+        self.stack.names.forget(now, self)
 
 
 class Names:
@@ -71,139 +46,146 @@ class Names:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self.servers: tuple[bytes, ...] = ()
-        self._lookups: dict[Lookup, None] = {}
-        self._cache: dict[tuple[dns.Name, int], tuple[int, Answer]] = {}
-        self.asked = self.cached = self.failed = 0
-        self.dropped = 0
-        """Datagrams and replies to a port of ours that were no answer to what was asked."""
+        self._resolver = resolver.Resolver(stack.random)
+        self.by_hand: tuple[bytes, ...] = ()
+        self._offers: dict[str, tuple[tuple[bytes, ...], tuple[str, ...]]] = {}
+        self._lookups: dict[resolver.Lookup, Lookup] = {}
+        self._ports: dict[int, Datagrams] = {}
+        self._flows: dict[int, Flow] = {}
+
+    # ---- who is asked --------------------------------------------------------------------------------------------
+
+    @property
+    def servers(self) -> tuple[bytes, ...]:
+        """Who can be asked. Who sets servers by hand wants these and no others."""
+        offered = [server for servers, _ in self._offers.values() for server in servers]
+        return self.by_hand or tuple(dict.fromkeys(offered))
+
+    @servers.setter
+    def servers(self, servers: tuple[bytes, ...]) -> None:
+        self.by_hand = servers
+        self._configure()
+
+    def offer(self, who: str, servers: tuple[bytes, ...], search: tuple[str, ...] = ()) -> None:
+        """Take the servers, and the domains to search, that DHCP or a router offers; nothing takes an offer back."""
+        if servers or search:
+            self._offers[who] = servers, search
+        else:
+            self._offers.pop(who, None)
+        self._configure()
+
+    def _configure(self) -> None:
+        search = [domain for _, domains in self._offers.values() for domain in domains]
+        self._resolver.configure(self.servers, list(dict.fromkeys(search)))
+
+    def statistics(self) -> dict[str, int]:
+        """Return the counters: lookups, queries sent, how many of them by TCP, answers that were known, and so on."""
+        return self._resolver.statistics()
+
+    # ---- users ---------------------------------------------------------------------------------------------------
 
     def resolve(self, now: int, text: str, family: int) -> Lookup:
         """Return a lookup of `text`, a name in ASCII; family 4, 6, or 0 for both. It never raises: see `error`."""
-        try:
-            name = dns.lower(dns.name_of(text))
-        except ValueError as error:
-            lookup = Lookup(self._stack, self, (), text)
-            return self._fail(lookup, NameNotFound(str(error)))
-        lookup = Lookup(self._stack, self, name, text)
-        kinds = []
-        for kind in KINDS[family]:
-            known = self._cache.get((name, kind))
-            if known is not None and known[0] > now:
-                self.cached += 1
-                lookup.answers.append(known[1])
-            else:
-                kinds.append(kind)
-        if kinds and not self.servers:
-            return self._fail(lookup, NoAnswer(f"'{text}' cannot be resolved: no name server is known (--dns)"))
-        if kinds and len(self._lookups) >= LOOKUPS_MAX:
-            return self._fail(lookup, NoAnswer(f"'{text}' is not resolved: too many names are being asked for"))
-        for kind in kinds:
-            self.asked += 1
-            lookup.asked.append(Asked(Question(now, name, kind, self.servers, self._stack.random)))
-        if kinds:
-            self._lookups[lookup] = None
-        else:
-            self._finish(now, lookup)
+        lookup = Lookup(self._stack, text)
+        lookup.inner = self._resolver.lookup_addresses(now, text, FAMILIES[family], self._source_for)
+        self._lookups[lookup.inner] = lookup
+        if lookup.inner.outcome is not None:
+            self._tell()
         return lookup
 
     def forget(self, now: int, lookup: Lookup) -> None:
         """For Lookup.close()."""
-        self._lookups.pop(lookup, None)
-        for asked in lookup.asked:
-            asked.release(now)
+        if lookup.inner is not None and self._lookups.pop(lookup.inner, None) is not None:
+            self._resolver.cancel(now, lookup.inner)
+            self._release(now)
+
+    def _source_for(self, destination: bytes) -> bytes | None:
+        return self._stack.source_for(destination) if self._stack.reaches(destination) else None
+
+    # ---- time ----------------------------------------------------------------------------------------------------
 
     def poll(self, now: int) -> None:
         """Ask, hear, and finish what is answered."""
-        for lookup in list(self._lookups):
-            for asked in list(lookup.asked):
-                self._hear(now, asked)
-                self._ask(now, asked)
-                answer = asked.question.answer
-                if answer is not None:
-                    asked.release(now)
-                    lookup.asked.remove(asked)
-                    lookup.answers.append(answer)
-                    if not answer.failed and answer.ttl:
-                        self._remember(now, lookup.name, asked.question.kind, answer)
-            if not lookup.asked:
-                del self._lookups[lookup]
-                self._finish(now, lookup)
+        if not self._lookups:
+            return
+        self._hear(now)
+        self._release(now)
+        for query in self._resolver.poll(now):
+            self._send(now, query)
+        self._release(now)
+        self._tell()
 
     def deadline(self) -> int | None:
         """Return when poll() has something to do."""
-        times = [asked.question.deadline() for lookup in self._lookups for asked in lookup.asked]
-        return min((time for time in times if time is not None), default=None)
+        return self._resolver.deadline() if self._lookups else None
 
-    def _ask(self, now: int, asked: Asked) -> None:
-        question = asked.question
-        if question.wants_tcp and asked.flow is None:
-            asked.release(now)
-            try:
-                asked.flow = self._stack.tcp_connect(now, question.server, PORT)
-                asked.flow.internal = True
-                asked.flow.write(now, question.tcp_query())
-            except NetworkError:
-                question.wants_tcp = False
-                question.failed(now)
-        while (datagram := question.poll(now)) is not None:
-            asked.release(now)
-            try:
-                asked.port = self._stack.udp_open(now, b"", 0)
-                asked.port.internal = True
-                asked.port.connect(question.server, PORT)
-                asked.port.send_to(now, datagram, question.server, PORT)
-                return
-            except NetworkError:
-                question.failed(now)
-
-    def _hear(self, now: int, asked: Asked) -> None:
-        question = asked.question
-        port, flow = asked.port, asked.flow
-        before = question.dropped
-        if port is not None:
+    def _hear(self, now: int) -> None:
+        for number, port in list(self._ports.items()):
             while (datagram := port.receive_from()) is not None:
-                question.receive(now, datagram[1], datagram[0])
+                self._resolver.receive(now, number, *datagram)
             if port.error:
                 port.error = Event.NONE
-                question.failed(now)  # nobody listens there
-        if flow is not None:
-            asked.reply += flow.read(now, REPLY_MAX + 2 - len(asked.reply))
-            length = int.from_bytes(asked.reply[:2], "big")
-            if len(asked.reply) >= 2 and len(asked.reply) >= 2 + length:
-                reply = bytes(asked.reply[2 : 2 + length])
-                asked.release(now)
-                question.wants_tcp = False
-                question.receive(now, question.server, reply)
-                if question.wants_tcp:
-                    question.failed(now)  # cut off even over TCP
-            elif flow.eof or flow.error or (not flow.established and flow.machine.error):
-                asked.release(now)
-                question.wants_tcp = False
-                question.failed(now)
-        self.dropped += question.dropped - before
+                self._resolver.failed(now, number)  # nobody listens there
+        for number, flow in list(self._flows.items()):
+            data = flow.read(now, REPLY_MAX)
+            if data:
+                self._resolver.feed_tcp(now, number, data)
+            if flow.eof or flow.error or (not flow.established and flow.machine.error):
+                self._resolver.feed_tcp(now, number, b"")
 
-    def _remember(self, now: int, name: dns.Name, kind: int, answer: Answer) -> None:
-        if len(self._cache) >= CACHE_MAX:
-            self._cache.pop(next(iter(self._cache)))
-        self._cache[(name, kind)] = (now + answer.ttl * SECOND, answer)
+    def _send(self, now: int, query: resolver.Query) -> None:
+        try:
+            if query.tcp:
+                flow = self._stack.tcp_connect(now, query.server, resolver.PORT)
+                flow.internal = True
+                self._flows[query.number] = flow
+                flow.write(now, query.data)
+                return
+            port = self._open(now, query.port)
+            port.internal = True
+            self._ports[query.number] = port
+            port.connect(query.server, resolver.PORT)
+            port.send_to(now, query.data, query.server, resolver.PORT)
+        except NetworkError:
+            self._resolver.failed(now, query.number)
 
-    def _finish(self, now: int, lookup: Lookup) -> None:
-        found = [address for answer in lookup.answers for address in answer.addresses]
-        if found:
-            # RFC 6724 section 6 rule 1: what no address of ours leads to comes last.
-            found.sort(key=lambda address: not self._stack.reaches(address))
-            lookup.addresses = tuple(found)
+    def _open(self, now: int, number: int) -> Datagrams:
+        try:
+            return self._stack.udp_open(now, b"", number)
+        except AddressInUse:
+            return self._stack.udp_open(now, b"", 0)
+
+    def _release(self, now: int) -> None:
+        """Give back the ports and connections that are needed no more."""
+        for number in self._resolver.take_closed():
+            port, flow = self._ports.pop(number, None), self._flows.pop(number, None)
+            if port is not None:
+                port.close(now)
+            if flow is not None:
+                flow.abort(now)
+
+    def _tell(self) -> None:
+        """Tell those whose lookup has come to an end."""
+        for inner in self._resolver.take_ready():
+            lookup = self._lookups.get(inner)
+            if lookup is None or inner.outcome is None:
+                continue  # one family's addresses are there, the other's are still asked for
+            del self._lookups[inner]
+            lookup.addresses = inner.addresses
+            if not lookup.addresses:
+                lookup.error = _error(lookup.text, inner.outcome)
             self._stack.ready(lookup, Event.READABLE)
-        elif any(answer.failed for answer in lookup.answers):
-            self._fail(lookup, NoAnswer(f"'{lookup.text}' cannot be resolved: no name server answers"))
-        elif any(answer.exists for answer in lookup.answers):
-            self._fail(lookup, NameNotFound(f"'{lookup.text}' has no address of this family"))
-        else:
-            self._fail(lookup, NameNotFound(f"'{lookup.text}' does not exist"))
 
-    def _fail(self, lookup: Lookup, error: NetworkError) -> Lookup:
-        self.failed += 1
-        lookup.error = error
-        self._stack.ready(lookup, Event.READABLE)
-        return lookup
+
+def _error(text: str, outcome: Outcome) -> NetworkError:
+    if outcome is Outcome.NO_NAME:
+        return NameNotFound(f"'{text}' does not exist")
+    if outcome is Outcome.NO_DATA:
+        return NameNotFound(f"'{text}' has no address of this family")
+    if outcome is Outcome.NO_SERVER:
+        return NoAnswer(f"'{text}' cannot be resolved: no name server is known (--dns)")
+    if outcome is Outcome.TOO_MANY:
+        return NoAnswer(f"'{text}' is not resolved: too many names are being asked for")
+    if outcome is Outcome.SERVER_FAILURE:
+        return NoAnswer(f"'{text}' cannot be resolved: the name servers could not, or would not, say")
+    return NoAnswer(f"'{text}' cannot be resolved: no name server answers")

@@ -97,7 +97,8 @@ class Stack:
         interface = Interface(name, mac, mtu, offloads, configuration or Configuration(), self._changes)
         self.interfaces.append(interface)
         if configuration is not None:
-            self.names.servers += tuple(server for server in configuration.dns if server not in self.names.servers)
+            if configuration.dns:
+                self.names.servers = tuple(dict.fromkeys(self.names.by_hand + configuration.dns))
             if configuration.dhcp:
                 interface.leases = Leases(self, interface, configuration.hostname, self.random)
         return interface
@@ -280,8 +281,7 @@ class Stack:
         """Return every counter."""
         found = dict(self.counters)
         found.update({f"tcp_{name}": value for name, value in self.tcp.statistics().items()})
-        found.update(names_asked=self.names.asked, names_cached=self.names.cached, names_failed=self.names.failed)
-        found["names_dropped"] = self.names.dropped
+        found.update({f"names_{name}": value for name, value in self.names.statistics().items()})
         reassembly, reassembly6 = self.ipv4.reassembly, self.ipv6.reassembly
         found["reassembly_timed_out"] = reassembly.timed_out + reassembly6.timed_out
         found["reassembly_overlapping"] = reassembly.overlapping + reassembly6.overlapping

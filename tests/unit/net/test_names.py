@@ -201,3 +201,37 @@ def test_a_lookup_that_is_given_up_leaves_nothing() -> None:
     lookup.close(link.now)
     assert not client.stack.udp
     assert client.stack.names.deadline() is None
+
+
+def test_who_asks_for_what_is_asked_for_already_waits_with_the_other() -> None:
+    link = VirtualLink()
+    client, host = link.host("10.0.0.1/24"), link.host("10.0.0.53/24")
+    client.stack.names.servers = (host.address,)
+    server = Server(link, host, lambda q: answer(q, host_record(q)))
+    lookups = [client.stack.resolve(link.now, "a.example", 4) for _ in range(3)]
+    link.run(until=lambda: all(lookup.done for lookup in lookups))
+    assert [lookup.addresses for lookup in lookups] == [(ADDRESS,)] * 3
+    assert len(server.questions) == 1
+    assert client.stack.statistics()["names_joined"] == 2
+
+
+def test_a_short_name_is_looked_for_in_the_domains_that_dhcp_offers() -> None:
+    link = VirtualLink()
+    client, host = link.host("10.0.0.1/24"), link.host("10.0.0.53/24")
+    client.stack.names.offer("DHCP on eth0", (host.address,), ("example.org",))
+    Server(link, host, lambda q: answer(q, host_record(q)) if len(q.name) == 3 else answer(q, rcode=dns.NAME_ERROR))
+    lookup = client.stack.resolve(link.now, "www", 4)
+    link.run(until=lambda: lookup.done)
+    assert lookup.addresses == (ADDRESS,)
+
+
+def test_offers_of_several_stand_beside_each_other_until_they_are_taken_back() -> None:
+    names = VirtualLink().host("10.0.0.1/24").stack.names
+    one, other = parse("10.0.0.53"), parse("fd00::53")
+    names.offer("DHCP on eth0", (one,))
+    names.offer("the routers of eth0", (other,))
+    assert list(names.servers) == [one, other]
+    names.offer("DHCP on eth0", ())
+    assert list(names.servers) == [other]
+    names.servers = (one,)
+    assert list(names.servers) == [one], "by hand: these and no others"
