@@ -59,6 +59,7 @@ long_mode:
 	mov %eax, %es
 	mov %eax, %fs
 	mov %eax, %gs
+	mov $SELECTOR_KERNEL_DATA, %eax
 	mov %eax, %ss
 	movabs $high_half, %rax
 	jmp *%rax
@@ -74,7 +75,8 @@ high_half:
 
 	.section .data
 	.balign 4096
-	.globl boot_pml4
+	/* The user bit in the lowest table alone opens nothing: all levels must have it. (pvm/pvm.c sets the others) */
+	.globl boot_pml4, boot_pdpt_low, boot_pdpt_high
 boot_pml4:
 	.quad PHYSICAL(boot_pdpt_low) + 3
 	.fill 271, 8, 0
@@ -91,7 +93,7 @@ boot_pdpt_high:
 boot_pd:
 	.set page, 0
 	.rept 512
-	.quad page + 0x83
+	.quad page + 0x87
 	.set page, page + LARGE_PAGE_SIZE
 	.endr
 
@@ -99,6 +101,7 @@ boot_pd:
 boot_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff
+	.quad 0x00cf93000000ffff
 boot_gdt_end:
 boot_gdt_pointer:
 	.word boot_gdt_end - boot_gdt - 1

@@ -50,10 +50,18 @@
 	pop %rdi
 .endm
 
+/* Where the kernel exchanges the GS bases itself: pvm_init() takes it out. */
+.macro exchange_gs
+771:	swapgs
+	.pushsection .rodata.pvm_sites, "a", @progbits
+	.long 771b - KERNEL_BASE
+	.popsection
+.endm
+
 	.text
 	.globl system_call_entry
 system_call_entry:
-	swapgs
+	exchange_gs
 	mov %rsp, USER_RSP
 	mov KERNEL_STACK, %rsp
 	pushq $SELECTOR_USER_DATA
@@ -86,18 +94,18 @@ trap_return:
 	shr $47, %rcx
 	jnz 1f
 	pop_registers
-	swapgs
+	exchange_gs
 	mov 40(%rsp), %rsp
 	sysretq
 1:	pop_registers
 	add $16, %rsp
-	swapgs
+	exchange_gs
 	iretq
 
 trap_common:
 	testb $3, 24(%rsp)
 	jz 1f
-	swapgs
+	exchange_gs
 1:	push_registers
 	cld
 	cmpb $0, SMAP

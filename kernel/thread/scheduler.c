@@ -7,6 +7,7 @@
  *
  * There is no tick: one timer is armed while somebody else could run.
  */
+#include "pvm/pvm.h"
 #include "thread/thread.h"
 #include "time/clock.h"
 
@@ -123,7 +124,7 @@ void thread_account(void)
 uint64_t thread_user_gs_base(void)
 {
 	uint64_t base;
-	if (!cpu_features.fsgsbase)
+	if (!cpu_features.fsgsbase || pvm)
 		return read_msr(MSR_KERNEL_GS_BASE);
 	__asm__ volatile("swapgs\n\trdgsbase %0\n\tswapgs" : "=r"(base));
 	return base;
@@ -131,7 +132,7 @@ uint64_t thread_user_gs_base(void)
 
 static void set_user_gs_base(uint64_t base)
 {
-	if (!cpu_features.fsgsbase)
+	if (!cpu_features.fsgsbase || pvm)
 		write_msr(MSR_KERNEL_GS_BASE, base);
 	else
 		__asm__ volatile("swapgs\n\twrgsbase %0\n\tswapgs" : : "r"(base));

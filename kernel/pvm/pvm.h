@@ -1,0 +1,23 @@
+/* The kernel as a PVM guest: in hardware ring 3, on page tables that the hypervisor shadows. Decision 0050 says what is known of the interface. */
+#ifndef SARAB_PVM_H
+#define SARAB_PVM_H
+
+#include "kernel.h"
+
+/* Shared with the hypervisor, a page of its own. */
+struct pvm_shared {
+	uint64_t interrupts_on; /* 1: ring 0 takes interrupts. Ring 3 always does */
+	uint64_t fault_address; /* CR2 */
+	uint8_t rest[4096 - 16];
+};
+extern struct pvm_shared pvm_shared;
+
+extern bool pvm; /* this machine is one, and pvm_init() has made the kernel its guest */
+
+/* First of all at boot, on boot's own page tables: looks for PVM and becomes its guest. Until then every instruction is emulated. */
+void pvm_init(void);
+struct cpu_features;
+/* CPUID is the host's then: what a guest may use of it, and what the hypervisor said before. */
+void pvm_correct_features(struct cpu_features *features);
+
+#endif
