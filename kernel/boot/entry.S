@@ -74,7 +74,7 @@ high_half:
 	ud2
 
 	.section .data
-	.balign 4096
+	.balign 8192 /* PVM ignores bit 12 of the address: there it tells the application's tables from the kernel's */
 	/* The user bit in the lowest table alone opens nothing: all levels must have it. (pvm/pvm.c sets the others) */
 	.globl boot_pml4, boot_pdpt_low, boot_pdpt_high
 boot_pml4:
