@@ -50,12 +50,24 @@
 	pop %rdi
 .endm
 
-/* Where the kernel exchanges the GS bases itself: pvm_init() takes it out. */
-.macro exchange_gs
-771:	swapgs
+/* Three instructions that pvm_init() writes over: their address and length, and what is to stand there (decision 0050). */
+.macro pvm_site length, a, b, c
 	.pushsection .rodata.pvm_sites, "a", @progbits
 	.long 771b - KERNEL_BASE
+	.byte \length, \a, \b, \c
 	.popsection
+.endm
+.macro exchange_gs
+771:	swapgs
+	pvm_site 3, 0x0f, 0x1f, 0x00 /* nop */
+.endm
+.macro return_by_sysret
+771:	sysretq
+	pvm_site 3, 0xcd, 0x19, 0x90 /* int 0x19, nop */
+.endm
+.macro return_by_iret
+771:	iretq
+	pvm_site 2, 0xcd, 0x17, 0x90 /* int 0x17 */
 .endm
 
 	.text
@@ -96,11 +108,11 @@ trap_return:
 	pop_registers
 	exchange_gs
 	mov 40(%rsp), %rsp
-	sysretq
+	return_by_sysret
 1:	pop_registers
 	add $16, %rsp
 	exchange_gs
-	iretq
+	return_by_iret
 
 trap_common:
 	testb $3, 24(%rsp)

@@ -26,7 +26,10 @@ bool pvm;
 static struct cpuid guest; /* CPUID leaf 1 as the hypervisor answers it */
 
 extern uint64_t boot_pml4[], boot_pdpt_low[], boot_pdpt_high[];
-extern const uint32_t pvm_swapgs_sites[], pvm_swapgs_sites_end[]; /* the linker's: address less KERNEL_BASE */
+extern const struct pvm_site { /* cpu/entry.S: instructions that are others here */
+	uint32_t address; /* less KERNEL_BASE */
+	uint8_t length, bytes[3];
+} pvm_sites[], pvm_sites_end[];
 
 /* entry.S: 0 where the processor has no such register. */
 uint64_t pvm_read_msr_if_any(uint32_t msr);
@@ -51,7 +54,6 @@ static uint64_t probe(uint32_t msr)
 
 void pvm_init(void)
 {
-	static const uint8_t nop[3] = {0x0f, 0x1f, 0x00};
 	struct cpuid hypervisor;
 
 	guest = cpuid(1, 0);
@@ -67,8 +69,8 @@ void pvm_init(void)
 	boot_pml4[KERNEL_BASE >> 39 & 511] |= PTE_USER;
 	boot_pdpt_low[0] |= PTE_USER;
 	boot_pdpt_high[KERNEL_BASE >> 30 & 511] |= PTE_USER;
-	for (const uint32_t *site = pvm_swapgs_sites; site < pvm_swapgs_sites_end; site++)
-		memcpy((void *)(KERNEL_BASE + *site), nop, sizeof nop);
+	for (const struct pvm_site *site = pvm_sites; site < pvm_sites_end; site++)
+		memcpy((void *)(KERNEL_BASE + site->address), site->bytes, site->length);
 	write_msr(MSR_CONTROL, ((uint64_t)&pvm_shared - KERNEL_BASE) | CONTROL);
 	pvm = true;
 }
