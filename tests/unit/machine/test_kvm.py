@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -130,6 +131,16 @@ def test_pvm_gets_a_processor_that_qemu_survives(host: Path) -> None:
     assert choose("kvm", None).processor == "kvm"
     (host / "module" / "kvm_intel").rename(host / "module" / "kvm_pvm")
     assert choose("kvm", None).processor == "kvm-pvm"
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_auto_spares_a_bios_the_pvm(host: Path, monkeypatch: pytest.MonkeyPatch, machine: Literal["q35", "pc"]) -> None:
+    monkeypatch.setattr(kvm, "measure", lambda name: Kvm(Usability.NATIVE, name, 1.0))
+    assert choose("auto", None, machine).name == "kvm"
+    (host / "module" / "kvm_intel").rename(host / "module" / "kvm_pvm")
+    assert choose("auto", None).name == "kvm"
+    assert choose("auto", None, machine).name == "tcg"
+    assert choose("kvm", None, machine).name == "kvm"
 
 
 def test_host_loop_runs() -> None:
