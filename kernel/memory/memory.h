@@ -17,6 +17,7 @@
 #define PTE_FRAME 0x000ffffffffff000ull
 
 void memory_init(void);
+#define FRAMES_USED_RANGES_MAX 4
 void frames_init(uint64_t metadata, const struct memory_range *used, size_t used_count);
 uint64_t frames_metadata_size(void);
 void objects_init(void);
