@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from sarab.build.builder import BuildOptions, build
+from sarab.folders import cache_folder
+from sarab.machine.accelerator import choose
 from sarab.machine.options import Accelerator, MachineOptions
 from sarab.machine.outcome import Ending, Outcome
 from sarab.machine.qemu import Qemu
@@ -15,6 +17,11 @@ from sarab.machine.running import Running
 
 ACCELERATOR: Accelerator = cast(Accelerator, os.environ.get("SARAB_TEST_ACCEL", "auto"))
 """What the boot tests run under. Some ask for `tcg` themselves, so that neither way rots."""
+
+
+def accelerator() -> str:
+    """Return what a boot of a microvm uses here: `kvm` or `tcg`."""
+    return choose(ACCELERATOR, cache_folder()).name
 
 
 def build_program(folder: Path, source: str, name: str = "program", **options: object) -> Path:
