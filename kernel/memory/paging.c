@@ -186,11 +186,19 @@ void user_tables_free(uint64_t start, uint64_t end, uint64_t below, uint64_t abo
 
 void flush_page(uint64_t virtual)
 {
+	if (pvm) {
+		pvm_call(PVM_FLUSH_PAGE, virtual, 0);
+		return;
+	}
 	__asm__ volatile("invlpg (%0)" : : "r"(virtual) : "memory");
 }
 
 void flush_all(void)
 {
+	if (pvm) {
+		pvm_call(PVM_LOAD_TABLES, kernel_pml4, 0);
+		return;
+	}
 	__asm__ volatile("mov %0, %%cr3" : : "r"(kernel_pml4) : "memory");
 }
 

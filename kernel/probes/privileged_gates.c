@@ -24,6 +24,7 @@ static void handler(int number, siginfo_t *info, void *context)
 int main(void)
 {
 	handle(SIGSEGV, handler, 0);
+	handle(SIGILL, handler, 0); /* what PVM says to some */
 	REFUSED(0x0e);
 	REFUSED(0x17);
 	REFUSED(0x18);
