@@ -18,7 +18,7 @@ static void handler(int number, siginfo_t *info, void *context)
 			__asm__ volatile("int $" #vector : : "a"(0x1000), "b"(0), "c"(0), "d"(0), "S"(0), "D"(0) : "memory"); \
 			CHECK(!"int " #vector " came back");                                                                  \
 		}                                                                                                             \
-		CHECK(number_ == SIGSEGV || number_ == SIGILL);                                                                        \\
+		CHECK(number_ == SIGSEGV || number_ == SIGILL);                                                                        \
 	} while (0)
 
 int main(void)
