@@ -7,7 +7,7 @@
 #include "pvm/pvm.h"
 
 #define LARGEST_THREAD_GUARD 0x100000
-/* Under PVM a fault takes 6 us of the hypervisor's time, and a page more or less 1: what is promised anyway is given by so many at once. */
+/* Under PVM a fault takes 6 us of the hypervisor's time, and a page more or less half of one: what is promised anyway is given by so many at once. */
 #define AROUND_PAGES 16
 #define FLUSH_ALL_FROM 32 /* pages: more invlpg than a reload of cr3 is worth */
 
@@ -18,7 +18,7 @@ static uint64_t entry_flags(const struct mapping *m, uint64_t kept)
 {
 	if (m->protection == PROT_NONE)
 		return kept; /* not present, but the frame stays ours */
-	uint64_t flags = PTE_PRESENT | PTE_USER | kept;
+	uint64_t flags = PTE_PRESENT | PTE_USER | PTE_USED | kept;
 	if ((m->protection & PROT_EXEC) == 0)
 		flags |= PTE_NX;
 	if ((m->protection & PROT_WRITE) != 0 && (kept & PTE_OWNED || m->shared))
@@ -147,7 +147,7 @@ static struct fault_result fault_anonymous(const struct mapping *m, uint64_t *en
 			zero_frame = frame_allocate_zeroed();
 		if (zero_frame == 0)
 			return out_of_memory;
-		*entry = zero_frame | PTE_PRESENT | PTE_USER | PTE_NX;
+		*entry = zero_frame | PTE_PRESENT | PTE_USER | PTE_USED | PTE_NX;
 		return resolved;
 	}
 	bool was_present = *entry & PTE_PRESENT; /* the zero frame */

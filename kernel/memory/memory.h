@@ -11,6 +11,7 @@
 #define PTE_USER 0x4ull
 #define PTE_WRITE_THROUGH 0x8ull
 #define PTE_UNCACHED 0x10ull
+#define PTE_USED 0x60ull /* accessed, dirty. Nobody here asks, so all have it: who sets it (the CPU, or a hypervisor that shadows) need not */
 #define PTE_LARGE 0x80ull
 #define PTE_OWNED 0x200ull /* ours: the frame belongs to this mapping and is freed with it */
 #define PTE_NX (1ull << 63)

@@ -7,7 +7,7 @@ extern char kernel_text_start[], kernel_text_end[], kernel_constants_start[], ke
 
 #define PHYSICAL(symbol) ((uint64_t)(symbol) - KERNEL_BASE)
 #define EARLY_LIMIT (1ull << 30) /* what boot's own tables map */
-#define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_USER)
+#define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_USED)
 #define STACK_SLOTS 8192
 
 uint64_t kernel_pml4;
@@ -20,7 +20,7 @@ static uint64_t stack_slot_used[STACK_SLOTS / 64];
  * hypervisor loads for the application, which are the page after kernel_pml4. */
 static uint64_t kernel_flags(uint64_t flags)
 {
-	return pvm ? flags | PTE_USER : flags;
+	return flags | PTE_USED | (pvm ? PTE_USER : 0);
 }
 
 /* The application's half of the highest table has changed. */
