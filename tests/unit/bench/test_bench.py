@@ -129,8 +129,9 @@ def test_json_keeps_every_sample() -> None:
 
 def test_document_keeps_what_is_outside_the_markers(tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_document(document, {"host": "x"}, ROWS)
+    begin, end = BEGIN.format("kvm"), END.format("kvm")
+    document.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    write_document(document, "kvm", {"host": "x"}, ROWS)
     text = document.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n")
     assert "old" not in text and "| boot | 11.0 ms | 110 ms | 0.10 |  |  | a tenth (reached) |" in text
