@@ -22,6 +22,7 @@ EMULATED_TOO = (
     "signal_handlers",
     "thread_fpu",
     "thread_futex",
+    "thread_gs_base",
     "thread_preempt",
     "time_timers",
     "umip",
