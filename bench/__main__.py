@@ -14,6 +14,8 @@ from bench import boot_time, image_size, loops, memory, rebuild, table
 from bench.guest import PROCESSORS, qemu
 from bench.pair import ROOT
 from bench.result import Failed, Row, Setting, Unavailable
+from sarab.folders import cache_folder
+from sarab.machine.accelerator import choose
 
 CLAIMS: dict[str, Callable[[Setting], list[Row]]] = {
     "boot": boot_time.measure,
@@ -24,12 +26,15 @@ CLAIMS: dict[str, Callable[[Setting], list[Row]]] = {
     "calls": loops.measure_system_calls,
 }
 DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+BEGIN, END = "<!-- bench {}: begin -->", "<!-- bench {}: end -->"
+"""With the accelerator: a run replaces its own table only."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and return the exit status: 0 if nothing failed (what is missing here is skipped with its reason)."""
     options = _parser().parse_args(arguments)
+    if options.accel == "auto":
+        options.accel = choose("auto", cache_folder()).name
     claims: dict[str, list[Row]] = {}
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
@@ -56,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(table.as_json(environment, claims, skipped) + "\n")
     if options.write_docs and rows:
-        write_document(DOCUMENT, environment, rows)
+        write_document(DOCUMENT, options.accel, environment, rows)
     return 1 if failed else 0
 
 
@@ -65,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=_count, default=10, help="samples of each quantity (default: %(default)s)")
     parser.add_argument("--only", action="append", choices=CLAIMS, help="measure this claim only; may be repeated")
-    parser.add_argument("--accel", choices=PROCESSORS, default="tcg", help="QEMU's accelerator (default: %(default)s)")
+    parser.add_argument("--accel", choices=("auto", *PROCESSORS), default="auto", help="QEMU's accelerator (auto)")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json", help="where every sample goes")
     parser.add_argument("--write-docs", action="store_true", help=f"put the table into {DOCUMENT.relative_to(ROOT)}")
     return parser
@@ -100,14 +105,14 @@ def _processor_name() -> str:
     return platform.machine()
 
 
-def write_document(document: Path, environment: Mapping[str, str], rows: Sequence[Row]) -> None:
-    """Replace what is between the markers in `document` by the environment and the table."""
-    before, begin, rest = document.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+def write_document(document: Path, accelerator: str, environment: Mapping[str, str], rows: Sequence[Row]) -> None:
+    """Replace what is between the accelerator's markers in `document` by the environment and the table."""
+    before, begin, rest = document.read_text().partition(BEGIN.format(accelerator))
+    _, end, after = rest.partition(END.format(accelerator))
     if not begin or not end:
-        raise Failed(f"{document} has no markers {BEGIN} and {END}")
+        raise Failed(f"{document} has no markers {BEGIN.format(accelerator)} and {END.format(accelerator)}")
     facts = "\n".join(f"* {key}: {value}" for key, value in environment.items())
-    document.write_text(f"{before}{BEGIN}\n{facts}\n\n{table.markdown(rows)}\n{END}{after}")
+    document.write_text(f"{before}{begin}\n{facts}\n\n{table.markdown(rows)}\n{end}{after}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from bench.pair import HELLO, make_pair
 from bench.result import Failed, Row, Setting, median
 
 FIRST_LINE = "Hello"
+AIM_MS = 20
 
 
 def measure(setting: Setting) -> list[Row]:
@@ -39,7 +40,7 @@ def measure(setting: Setting) -> list[Row]:
                 to_user["linux"].append(done.first(done.control, "mark user") / 1e6)
             else:
                 _add_marks(marks, done)
-    return _rows(from_start, entry, to_user, marks)
+    return _rows(from_start, entry, to_user, marks, setting.accelerator)
 
 
 def _add_marks(marks: dict[str, list[float]], done: Boot) -> None:
@@ -56,6 +57,7 @@ def _rows(
     entry: dict[str, list[float]],
     to_user: dict[str, list[float]],
     marks: dict[str, list[float]],
+    accelerator: str,
 ) -> list[Row]:
     """Return the rows of the claim."""
     from_entry = {name: [time - median(entry[name]) for time in times] for name, times in from_start.items()}
@@ -69,6 +71,8 @@ def _rows(
     )
     if main.ratio is not None:
         main = replace(main, reached=main.ratio < 0.1)
+    elif accelerator == "kvm":
+        main = replace(main, aim=f"{AIM_MS} ms under KVM", reached=median(main.sarab) <= AIM_MS)
     rows = [Row("machine start to the first line", "ms", from_start["sarab"], from_start["linux"]), main]
     rows.append(Row("  machine start to kernel entry (QEMU, firmware)", "ms", entry["sarab"], entry["linux"]))
     first_user = marks.pop("user", [])

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import linux
 from bench.guest import Guest
 from bench.result import Failed, Setting, Unavailable
+from sarab.machine import kvm
 
 ROOT = Path(__file__).parent.parent
 HELLO = ROOT / "examples" / "hello.py"
@@ -51,6 +52,8 @@ def make_pair(application: Path, setting: Setting) -> Pair:
     image = folder / f"{application.stem}.elf"
     build_image(application, image)
     sarab_guest = Guest("sarab", image, "marks")
+    if setting.accelerator == "kvm" and kvm.module() == "kvm_pvm":
+        return Pair(sarab_guest, None, "Debian's kernel is no guest of this host's PVM, which would emulate it")
     try:
         kernel = linux.fetch_kernel()
     except Unavailable as reason:

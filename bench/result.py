@@ -41,6 +41,8 @@ class Row:
     """What issue 2 asks for, in words."""
     reached: bool | None = None
     """Whether the aim is met; None if there is none."""
+    process: Sequence[float] = ()
+    """Samples of the same program as a process of the host, with the same interpreter; empty where they say nothing."""
 
     @property
     def ratio(self) -> float | None:
@@ -48,6 +50,13 @@ class Row:
         if not self.sarab or not self.linux:
             return None
         return median(self.sarab) / median(self.linux)
+
+    @property
+    def process_ratio(self) -> float | None:
+        """Sarab's median divided by the process's."""
+        if not self.sarab or not self.process:
+            return None
+        return median(self.sarab) / median(self.process)
 
 
 def median(samples: Sequence[float]) -> float:

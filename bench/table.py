@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.result import Row, median, spread
 
-HEADINGS = ("what", "sarab", "Linux guest", "ratio", "aim")
+HEADINGS = ("what", "sarab", "Linux guest", "ratio", "process", "ratio", "aim")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -14,8 +14,19 @@ def cells(row: Row) -> tuple[str, ...]:
     aim = row.aim
     if row.reached is not None:
         aim += " (reached)" if row.reached else " (not reached)"
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    return row.what, _quantity(row.sarab, row.unit), _quantity(row.linux, row.unit), ratio, aim
+    return (
+        row.what,
+        _quantity(row.sarab, row.unit),
+        _quantity(row.linux, row.unit),
+        _ratio(row.ratio),
+        _quantity(row.process, row.unit),
+        _ratio(row.process_ratio),
+        aim,
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _quantity(samples: Sequence[float], unit: str) -> str:
@@ -44,7 +55,7 @@ def plain(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the rows as a Markdown table; what is indented in `what` stays so."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "| --- | ---: | ---: | ---: | --- |"]
+    lines = ["| " + " | ".join(HEADINGS) + " |", "| --- | ---: | ---: | ---: | ---: | ---: | --- |"]
     for row in rows:
         texts = [text.replace("|", "\\|") for text in cells(row)]
         indent = len(texts[0]) - len(texts[0].lstrip())
@@ -63,7 +74,9 @@ def as_json(environment: Mapping[str, str], claims: Mapping[str, Sequence[Row]],
                 "unit": row.unit,
                 "sarab": list(row.sarab),
                 "linux": list(row.linux),
+                "process": list(row.process),
                 "ratio": row.ratio,
+                "process_ratio": row.process_ratio,
                 "aim": row.aim,
                 "reached": row.reached,
             }

@@ -39,6 +39,9 @@ start_pvh:
 	.code64
 	.globl start_boot_params
 start_boot_params:
+	mov %cs, %eax
+	test $3, %al
+	jnz foreign_pvm
 	cli
 	cld
 	mov $MSR_EFER, %ecx
@@ -54,11 +57,15 @@ start_boot_params:
 	lretq
 
 long_mode:
+	mov %cs, %eax
+	test $3, %al
+	jnz foreign_pvm
 	xor %eax, %eax
 	mov %eax, %ds
 	mov %eax, %es
 	mov %eax, %fs
 	mov %eax, %gs
+	mov $SELECTOR_KERNEL_DATA, %eax
 	mov %eax, %ss
 	movabs $high_half, %rax
 	jmp *%rax
@@ -72,9 +79,37 @@ high_half:
 	call boot_main
 	ud2
 
+/* 64-bit code that starts in ring 3: a PVM of another revision than ours (decision 0050). Said as decision 0002 has it, with what works there. */
+foreign_pvm:
+	cld
+	mov $0xe9, %edx
+	in (%dx), %al
+	cmp $0xe9, %al
+	je 1f
+	mov $0x3f8, %edx
+1:	lea foreign_text(%rip), %rsi
+	mov $foreign_text_end - foreign_text, %ecx
+	rep outsb
+	mov $0xea, %edx
+	lea foreign_status(%rip), %rsi
+	mov $foreign_status_end - foreign_status, %ecx
+	rep outsb
+	mov $255, %eax
+	mov $0xf4, %edx
+	out %eax, (%dx)
+2:	hlt
+	jmp 2b
+foreign_text:
+	.ascii "sarab: this machine's PVM is of another revision than this kernel speaks; start the machine emulated (--accel tcg)\n"
+foreign_text_end:
+foreign_status:
+	.ascii "exit 255\n"
+foreign_status_end:
+
 	.section .data
-	.balign 4096
-	.globl boot_pml4
+	.balign 8192 /* PVM ignores bit 12 of the address: there it tells the application's tables from the kernel's */
+	/* The user bit in the lowest table alone opens nothing: all levels must have it. (pvm/pvm.c sets the others) */
+	.globl boot_pml4, boot_pdpt_low, boot_pdpt_high
 boot_pml4:
 	.quad PHYSICAL(boot_pdpt_low) + 3
 	.fill 271, 8, 0
@@ -91,7 +126,7 @@ boot_pdpt_high:
 boot_pd:
 	.set page, 0
 	.rept 512
-	.quad page + 0x83
+	.quad page + 0x87
 	.set page, page + LARGE_PAGE_SIZE
 	.endr
 
@@ -99,6 +134,7 @@ boot_pd:
 boot_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff
+	.quad 0x00cf93000000ffff
 boot_gdt_end:
 boot_gdt_pointer:
 	.word boot_gdt_end - boot_gdt - 1

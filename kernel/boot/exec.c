@@ -9,6 +9,7 @@
 #include "image/elf.h"
 #include "memory/memory.h"
 #include "personality/personality.h"
+#include "pvm/pvm.h"
 #include "thread/thread.h"
 
 #define STACK_SIZE (8ull << 20)
@@ -171,7 +172,7 @@ static uint64_t build_stack(const struct program *p, const struct loaded *progra
 	const uint64_t auxiliary[][2] = {
 		{AT_SYSINFO_EHDR, vdso},
 		{AT_HWCAP, cpuid(1, 0).edx},
-		{AT_HWCAP2, cpu_features.fsgsbase ? 2 : 0},
+		{AT_HWCAP2, cpu_features.fsgsbase && !pvm ? 2 : 0},
 		{AT_PAGESZ, PAGE_SIZE},
 		{AT_CLKTCK, CLOCK_TICKS},
 		{AT_MINSIGSTKSZ, SIGNAL_STACK_MINIMUM + fpu_state_size},

@@ -3,6 +3,7 @@
 #include "cpu/cpu.h"
 #include "cpu/machine.h"
 #include "memory/memory.h"
+#include "pvm/pvm.h"
 #include "thread/thread.h"
 
 struct options options;
@@ -17,6 +18,7 @@ _Noreturn void __stack_chk_fail(void)
 /* Without a canary of its own: it sets the canary, and never returns. */
 __attribute__((no_stack_protector)) _Noreturn void boot_main(unsigned protocol, uint64_t information)
 {
+	pvm_init();				/* a PVM guest, if this is one */
 	console_init();				/* so that panics can speak */
 	cpu_init();				/* traps, control registers */
 	random_init();				/* entropy, or no boot */

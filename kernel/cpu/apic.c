@@ -79,8 +79,10 @@ void apic_init(void)
 		io_apic = NULL;
 		return;
 	}
+	/* Mostly they are closed already; a write can take a hypervisor milliseconds (QEMU's own IO-APIC in front of KVM). */
 	for (unsigned i = 0; i < LINES && i <= (version >> 16 & 0xff); i++)
-		io_apic_write(IO_APIC_REDIRECTION + 2 * i, LVT_MASKED);
+		if ((io_apic_read(IO_APIC_REDIRECTION + 2 * i) & LVT_MASKED) == 0)
+			io_apic_write(IO_APIC_REDIRECTION + 2 * i, LVT_MASKED);
 }
 
 static uint32_t lapic_id(void)

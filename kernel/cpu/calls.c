@@ -4,8 +4,7 @@
 
 #include "cpu/cpu.h"
 #include "personality/syscalls.h"
-
-#define MSR_KERNEL_GS_BASE 0xc0000102 /* while the kernel runs, the application's gs base is there */
+#include "thread/thread.h"
 
 int64_t sys_arch_prctl(const uint64_t *argument)
 {
@@ -19,13 +18,13 @@ int64_t sys_arch_prctl(const uint64_t *argument)
 	case ARCH_SET_GS:
 		if (address >= USER_END)
 			return -EPERM;
-		write_msr(MSR_KERNEL_GS_BASE, address);
+		thread_set_gs_base(address);
 		return 0;
 	case ARCH_GET_FS:
 		value = cpu_get_fs_base();
 		return PUT_USER(address, value);
 	case ARCH_GET_GS:
-		value = read_msr(MSR_KERNEL_GS_BASE);
+		value = thread_user_gs_base();
 		return PUT_USER(address, value);
 	default:
 		return -EINVAL; /* no CPUID faulting, no shadow stacks */

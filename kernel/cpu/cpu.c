@@ -1,5 +1,6 @@
 /* Descriptor tables, control registers and the system-call entry of one CPU. */
 #include "cpu/cpu.h"
+#include "pvm/pvm.h"
 
 struct cpu_features cpu_features;
 
@@ -78,6 +79,8 @@ static void find_features(void)
 		f->invariant_tsc = cpuid(0x80000007, 0).edx >> 8 & 1;
 	if (extended >= 0x80000001)
 		f->pages_1g = cpuid(0x80000001, 0).edx >> 26 & 1;
+	if (pvm)
+		pvm_correct_features(f);
 	for (uint32_t base = 0x40000000; f->hypervisor && base < 0x40001000; base += 0x100) {
 		struct cpuid leaf = cpuid(base, 0);
 		if (leaf.ebx == 0x4b4d564b && leaf.ecx == 0x564b4d56 && leaf.edx == 0x4d) { /* "KVMKVMKVM" */
@@ -113,15 +116,16 @@ static void load_tables(void)
 	pointer.limit = sizeof idt - 1;
 	pointer.base = (uint64_t)idt;
 	__asm__ volatile("lidt %0" : : "m"(pointer));
+	if (pvm) { /* CS and SS are right since boot, and cannot be loaded in the processor's ring 3 */
+		__asm__ volatile("ltr %w0" : : "r"(SELECTOR_TASK));
+		return;
+	}
 	__asm__ volatile("pushq %0\n\tlea 1f(%%rip), %%rax\n\tpush %%rax\n\tlretq\n1:\tltr %w1\n\tmov %w2, %%ss"
 			 : : "i"(SELECTOR_KERNEL_CODE), "r"(SELECTOR_TASK), "r"(SELECTOR_KERNEL_DATA) : "rax", "memory");
 }
 
-void cpu_init(void)
+static void set_cr4(void)
 {
-	find_features();
-	load_tables();
-
 	uint64_t cr4;
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
 	cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
@@ -137,6 +141,14 @@ void cpu_init(void)
 	if (cpu_features.smap)
 		cr4 |= CR4_SMAP;
 	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4));
+}
+
+void cpu_init(void)
+{
+	find_features();
+	load_tables();
+	if (!pvm) /* there it is the host's */
+		set_cr4();
 
 	per_cpu.smap = cpu_features.smap;
 	write_msr(MSR_GS_BASE, (uint64_t)&per_cpu);
@@ -173,6 +185,13 @@ uint64_t cpu_get_fs_base(void)
 
 void cpu_idle(void)
 {
+	if (pvm) { /* HLT goes to the hypervisor, which then looks at the flag: no interrupt is lost here either */
+		volatile uint64_t *on = &pvm_shared.interrupts_on;
+		*on = 1;
+		__asm__ volatile("hlt" : : : "memory");
+		*on = 0;
+		return;
+	}
 	/* STI takes effect after the next instruction: no interrupt is lost between the two. */
 	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
 }

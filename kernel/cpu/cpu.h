@@ -3,6 +3,7 @@
 #define SARAB_CPU_H
 
 #include "kernel.h"
+#include "pvm/pvm.h"
 
 /* Interrupt vectors. 0..31 are the CPU's. */
 #define VECTOR_LINES 0x30 /* GSI n is VECTOR_LINES + n, n < 24 */
@@ -33,6 +34,10 @@ static inline uint32_t in32(uint16_t port)
 }
 static inline void write_msr(uint32_t msr, uint64_t value)
 {
+	if (pvm) { /* a call is cheaper than an instruction that must be emulated */
+		pvm_call(PVM_WRITE_MSR, msr, value);
+		return;
+	}
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
 }
 static inline uint64_t read_msr(uint32_t msr)

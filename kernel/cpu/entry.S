@@ -50,10 +50,30 @@
 	pop %rdi
 .endm
 
+/* Three instructions that pvm_init() writes over: their address and length, and what is to stand there (decision 0050). */
+.macro pvm_site length, a, b, c
+	.pushsection .rodata.pvm_sites, "a", @progbits
+	.long 771b - KERNEL_BASE
+	.byte \length, \a, \b, \c
+	.popsection
+.endm
+.macro exchange_gs
+771:	swapgs
+	pvm_site 3, 0x0f, 0x1f, 0x00 /* nop */
+.endm
+.macro return_by_sysret
+771:	sysretq
+	pvm_site 3, 0xcd, 0x19, 0x90 /* int 0x19, nop */
+.endm
+.macro return_by_iret
+771:	iretq
+	pvm_site 2, 0xcd, 0x17, 0x90 /* int 0x17 */
+.endm
+
 	.text
 	.globl system_call_entry
 system_call_entry:
-	swapgs
+	exchange_gs
 	mov %rsp, USER_RSP
 	mov KERNEL_STACK, %rsp
 	pushq $SELECTOR_USER_DATA
@@ -86,18 +106,18 @@ trap_return:
 	shr $47, %rcx
 	jnz 1f
 	pop_registers
-	swapgs
+	exchange_gs
 	mov 40(%rsp), %rsp
-	sysretq
+	return_by_sysret
 1:	pop_registers
 	add $16, %rsp
-	swapgs
-	iretq
+	exchange_gs
+	return_by_iret
 
 trap_common:
 	testb $3, 24(%rsp)
 	jz 1f
-	swapgs
+	exchange_gs
 1:	push_registers
 	cld
 	cmpb $0, SMAP

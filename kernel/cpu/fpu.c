@@ -1,5 +1,6 @@
 /* The application's floating-point and vector state. The kernel itself uses none of it. Intel SDM volume 1 chapter 13. */
 #include "cpu/cpu.h"
+#include "pvm/pvm.h"
 
 #define XSTATE_X87 1u
 #define XSTATE_SSE 2u
@@ -17,17 +18,25 @@ void fpu_init(void);
 
 void fpu_init(void)
 {
-	uint64_t cr0;
-	__asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
-	cr0 = (cr0 & ~0xcull) | 0x22; /* no EM, no TS; MP, NE */
-	__asm__ volatile("mov %0, %%cr0" : : "r"(cr0));
+	if (!pvm) {
+		uint64_t cr0;
+		__asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
+		cr0 = (cr0 & ~0xcull) | 0x22; /* no EM, no TS; MP, NE */
+		__asm__ volatile("mov %0, %%cr0" : : "r"(cr0));
+	}
 	__asm__ volatile("fninit");
 	if (cpu_features.xsave) {
 		uint64_t offered = cpuid(0xd, 0).eax;
 		fpu_feature_mask = offered & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX);
 		if ((offered & XSTATE_AVX512) == XSTATE_AVX512)
 			fpu_feature_mask |= XSTATE_AVX512;
-		__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)fpu_feature_mask), "d"(0));
+		if (pvm) { /* the host's components are switched on, and stay so */
+			uint32_t low, high;
+			__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+			fpu_feature_mask &= low;
+		} else {
+			__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)fpu_feature_mask), "d"(0));
+		}
 		fpu_state_size = cpuid(0xd, 0).ebx; /* for what XCR0 now holds */
 		ASSERT(fpu_state_size <= FPU_STATE_MAX);
 	}

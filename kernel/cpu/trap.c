@@ -4,6 +4,7 @@
 
 #include "cpu/cpu.h"
 #include "memory/memory.h"
+#include "pvm/pvm.h"
 #include "thread/thread.h"
 
 #define PAGE_FAULT_PRESENT 1u
@@ -39,6 +40,15 @@ static const struct {
 	[21] = {"control protection", SIGSEGV, SEGV_CPERR},
 };
 
+static uint64_t fault_address(void)
+{
+	uint64_t address;
+	if (pvm)
+		return pvm_shared.fault_address;
+	__asm__ volatile("mov %%cr2, %0" : "=r"(address));
+	return address;
+}
+
 static bool in_copy(uint64_t rip)
 {
 	return rip >= (uint64_t)copy_unchecked && rip < (uint64_t)copy_unchecked_end;
@@ -55,8 +65,7 @@ static _Noreturn void kernel_fault(const struct trap_frame *frame, uint64_t addr
 
 static void page_fault(struct trap_frame *frame)
 {
-	uint64_t address;
-	__asm__ volatile("mov %%cr2, %0" : "=r"(address));
+	uint64_t address = fault_address();
 	bool user = from_user(frame);
 
 	if (!user && !(in_copy(frame->rip) && address < USER_END))
@@ -84,11 +93,8 @@ void trap_handle(struct trap_frame *frame)
 		page_fault(frame);
 		return;
 	}
-	if (!from_user(frame) || exceptions[vector].signal == 0) {
-		uint64_t address;
-		__asm__ volatile("mov %%cr2, %0" : "=r"(address));
-		kernel_fault(frame, address);
-	}
+	if (!from_user(frame) || exceptions[vector].signal == 0)
+		kernel_fault(frame, fault_address());
 	uint64_t address = vector == 0 || vector == 6 || vector == 16 || vector == 19 ? frame->rip : 0;
 	signal_fault(frame, exceptions[vector].signal, exceptions[vector].code, address, exceptions[vector].name);
 }

@@ -1,12 +1,18 @@
-/* Physical frames: a buddy allocator. One byte a frame says what starts there; free blocks are linked through themselves. */
+/* Physical frames: a buddy allocator. One byte a frame says what starts there; free blocks are linked through themselves.
+ *
+ * Memory that nobody has needed yet is not touched: it waits in a list of ranges, from which the allocator takes a block of the largest
+ * size when it has nothing else. To the host a page that was never touched costs no memory and no time. */
 #include "memory/memory.h"
 
 #define ORDERS 11 /* blocks of 4 KiB .. 4 MiB */
 #define FREE_BLOCK 0x80u
+#define LARGEST_BLOCK (1ull << (ORDERS - 1)) /* frames */
 
 static struct list free_blocks[ORDERS];
 static uint8_t *state; /* FREE_BLOCK | order at the head of a free block, else 0 */
 static uint64_t frame_limit, free_count, total_count;
+static struct memory_range untouched[ARRAY_LENGTH(boot_information.range) + FRAMES_USED_RANGES_MAX]; /* in frames */
+static size_t untouched_first, untouched_end;
 
 uint64_t frames_metadata_size(void)
 {
@@ -29,8 +35,6 @@ static void give(uint64_t frame, unsigned order)
 
 static void give_range(uint64_t start, uint64_t end)
 {
-	total_count += end - start;
-	free_count += end - start;
 	while (start < end) {
 		unsigned order = 0;
 		while (order + 1 < ORDERS && (start & (1ull << order)) == 0 && start + (2ull << order) <= end)
@@ -38,6 +42,28 @@ static void give_range(uint64_t start, uint64_t end)
 		give(start, order);
 		start += 1ull << order;
 	}
+}
+
+static void keep_range(uint64_t start, uint64_t end)
+{
+	ASSERT(untouched_end < ARRAY_LENGTH(untouched));
+	total_count += end - start;
+	free_count += end - start;
+	untouched[untouched_end++] = (struct memory_range){start, end};
+}
+
+/* Up to the next multiple of the largest block, from the lowest range. False: there is none left. */
+static bool give_untouched(void)
+{
+	if (untouched_first == untouched_end)
+		return false;
+	struct memory_range *range = &untouched[untouched_first];
+	uint64_t end = MIN(range->end, ROUND_DOWN(range->start, LARGEST_BLOCK) + LARGEST_BLOCK);
+	give_range(range->start, end);
+	range->start = end;
+	if (range->start == range->end)
+		untouched_first++;
+	return true;
 }
 
 void frames_init(uint64_t metadata, const struct memory_range *used, size_t used_count)
@@ -53,19 +79,22 @@ void frames_init(uint64_t metadata, const struct memory_range *used, size_t used
 			if (used[k].end <= start || used[k].start >= end)
 				continue;
 			if (used[k].start > start)
-				give_range(start >> PAGE_SHIFT, used[k].start >> PAGE_SHIFT);
+				keep_range(start >> PAGE_SHIFT, used[k].start >> PAGE_SHIFT);
 			start = used[k].end;
 		}
 		if (start < end)
-			give_range(start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+			keep_range(start >> PAGE_SHIFT, end >> PAGE_SHIFT);
 	}
 }
 
 uint64_t frames_allocate_contiguous(unsigned order)
 {
-	unsigned found = order;
-	while (found < ORDERS && list_empty(&free_blocks[found]))
-		found++;
+	unsigned found;
+	do {
+		found = order;
+		while (found < ORDERS && list_empty(&free_blocks[found]))
+			found++;
+	} while (found >= ORDERS && give_untouched());
 	if (found >= ORDERS)
 		return 0;
 	struct list *block = free_blocks[found].next;

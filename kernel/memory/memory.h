@@ -11,12 +11,14 @@
 #define PTE_USER 0x4ull
 #define PTE_WRITE_THROUGH 0x8ull
 #define PTE_UNCACHED 0x10ull
+#define PTE_USED 0x60ull /* accessed, dirty. Nobody here asks, so all have it: who sets it (the CPU, or a hypervisor that shadows) need not */
 #define PTE_LARGE 0x80ull
 #define PTE_OWNED 0x200ull /* ours: the frame belongs to this mapping and is freed with it */
 #define PTE_NX (1ull << 63)
 #define PTE_FRAME 0x000ffffffffff000ull
 
 void memory_init(void);
+#define FRAMES_USED_RANGES_MAX 4
 void frames_init(uint64_t metadata, const struct memory_range *used, size_t used_count);
 uint64_t frames_metadata_size(void);
 void objects_init(void);

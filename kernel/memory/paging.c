@@ -1,12 +1,13 @@
 /* Page tables: the kernel's own map, W^X on every page of it, and the lowest-level access to the application's half. */
 #include "image/lz4.h"
 #include "memory/memory.h"
+#include "pvm/pvm.h"
 
 extern char kernel_text_start[], kernel_text_end[], kernel_constants_start[], kernel_constants_end[], kernel_data_start[], kernel_end[];
 
 #define PHYSICAL(symbol) ((uint64_t)(symbol) - KERNEL_BASE)
 #define EARLY_LIMIT (1ull << 30) /* what boot's own tables map */
-#define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_USER)
+#define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_USED)
 #define STACK_SLOTS 8192
 
 uint64_t kernel_pml4;
@@ -14,6 +15,20 @@ struct memory_range image_range;
 static uint64_t early_next; /* 0: frames.c serves */
 static uint64_t devices_next = DEVICES_BASE;
 static uint64_t stack_slot_used[STACK_SLOTS / 64];
+
+/* Under PVM the kernel, too, is user code to the processor; its half of the address space is missing from the tables that the
+ * hypervisor loads for the application, which are the page after kernel_pml4. */
+static uint64_t kernel_flags(uint64_t flags)
+{
+	return flags | PTE_USED | (pvm ? PTE_USER : 0);
+}
+
+/* The application's half of the highest table has changed. */
+static void mirror(uint64_t virtual, uint64_t entry)
+{
+	if (pvm && virtual < USER_END)
+		((uint64_t *)direct(kernel_pml4 + PAGE_SIZE))[virtual >> 39] = entry;
+}
 
 static uint64_t early_allocate(uint64_t size)
 {
@@ -47,6 +62,8 @@ static uint64_t *entry_at(uint64_t virtual, unsigned level, bool create)
 			if (next == 0)
 				return NULL;
 			*entry = next | TABLE_FLAGS;
+			if (l == 4)
+				mirror(virtual, *entry);
 		}
 		ASSERT((*entry & PTE_LARGE) == 0);
 		table = direct(*entry & PTE_FRAME);
@@ -59,7 +76,7 @@ static void map_range(uint64_t virtual, uint64_t physical, uint64_t end, uint64_
 		bool large = physical % LARGE_PAGE_SIZE == 0 && virtual % LARGE_PAGE_SIZE == 0 && end - physical >= LARGE_PAGE_SIZE;
 		uint64_t *entry = entry_at(virtual, large ? 2 : 1, true);
 		ASSERT(entry != NULL && *entry == 0);
-		*entry = physical | flags | (large ? PTE_LARGE : 0);
+		*entry = physical | kernel_flags(flags) | (large ? PTE_LARGE : 0);
 		uint64_t step = large ? LARGE_PAGE_SIZE : PAGE_SIZE;
 		virtual += step;
 		physical += step;
@@ -71,7 +88,7 @@ void kernel_map_page(uint64_t virtual, uint64_t physical, uint64_t flags)
 	uint64_t *entry = entry_at(virtual, 1, true);
 	if (entry == NULL)
 		panic("out of memory for the kernel's page tables");
-	*entry = physical | flags;
+	*entry = physical | kernel_flags(flags);
 }
 
 uint64_t kernel_unmap_page(uint64_t virtual)
@@ -158,6 +175,8 @@ void user_tables_free(uint64_t start, uint64_t end, uint64_t below, uint64_t abo
 				continue;
 			frame_free(*entry & PTE_FRAME);
 			*entry = 0;
+			if (level == 4)
+				mirror(at, 0);
 			freed = true;
 		}
 	}
@@ -167,11 +186,19 @@ void user_tables_free(uint64_t start, uint64_t end, uint64_t below, uint64_t abo
 
 void flush_page(uint64_t virtual)
 {
+	if (pvm) {
+		pvm_call(PVM_FLUSH_PAGE, virtual, 0);
+		return;
+	}
 	__asm__ volatile("invlpg (%0)" : : "r"(virtual) : "memory");
 }
 
 void flush_all(void)
 {
+	if (pvm) {
+		pvm_call(PVM_LOAD_TABLES, kernel_pml4, 0);
+		return;
+	}
 	__asm__ volatile("mov %0, %%cr3" : : "r"(kernel_pml4) : "memory");
 }
 
@@ -228,7 +255,8 @@ void memory_init(void)
 	image_range = find_image(ROUND_UP(end, LARGE_PAGE_SIZE));
 	early_next = image_range.end;
 	uint64_t metadata = early_allocate(frames_metadata_size());
-	kernel_pml4 = early_allocate(PAGE_SIZE);
+	early_next = ROUND_UP(early_next, 2 * PAGE_SIZE);
+	kernel_pml4 = early_allocate(2 * PAGE_SIZE); /* the second is PVM's, and must be the next page */
 
 	map_range(KERNEL_BASE + text, text, PHYSICAL(kernel_text_end), PTE_PRESENT);
 	map_range(KERNEL_BASE + constants, constants, PHYSICAL(kernel_constants_end), read_only);

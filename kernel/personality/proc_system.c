@@ -3,6 +3,7 @@
 #include "memory/memory.h"
 #include "personality/proc.h"
 #include "personality/tmpfs.h"
+#include "pvm/pvm.h"
 #include "thread/thread.h"
 #include "time/clock.h"
 
@@ -182,6 +183,7 @@ void proc_sarab(struct text *t, uint64_t key)
 	(void)key;
 	text_print(t, "processor_protections: nx wp%s%s%s\n", cpu_features.smep ? " smep" : "", cpu_features.smap ? " smap" : "",
 		   cpu_features.umip ? " umip" : "");
+	text_print(t, "platform %s\n", pvm ? "PVM" : cpu_features.kvm ? "KVM" : "other");
 	text_print(t, "version %s\nentry %s\nframes_total %llu\nframes_free %llu\nframes_available %llu\n", KERNEL_VERSION,
 		   boot_information.entry, (unsigned long long)frames_total_count(), (unsigned long long)frames_free_count(),
 		   (unsigned long long)memory_available_pages());

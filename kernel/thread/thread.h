@@ -109,6 +109,7 @@ void thread_preempt(void); /* reschedule_wanted */
 void thread_run_first(struct thread *t); /* at boot: makes it the current one */
 _Noreturn void thread_vanish(void); /* the current thread never runs again; its memory is freed by the next one */
 uint64_t thread_user_gs_base(void); /* the current thread's */
+void thread_set_gs_base(uint64_t base);
 void thread_account(void);	    /* brings the current thread's CPU time up to date */
 extern bool reschedule_wanted;
 

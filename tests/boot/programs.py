@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 import textwrap
 from pathlib import Path
+from typing import cast
 
 from sarab.build.builder import BuildOptions, build
-from sarab.machine.options import MachineOptions
+from sarab.folders import cache_folder
+from sarab.machine.accelerator import choose
+from sarab.machine.options import Accelerator, MachineOptions
 from sarab.machine.outcome import Ending, Outcome
 from sarab.machine.qemu import Qemu
 from sarab.machine.running import Running
+
+ACCELERATOR: Accelerator = cast(Accelerator, os.environ.get("SARAB_TEST_ACCEL", "auto"))
+"""What the boot tests run under. Some ask for `tcg` themselves, so that neither way rots."""
+
+
+def accelerator() -> str:
+    """Return what a boot of a microvm uses here: `kvm` or `tcg`."""
+    return choose(ACCELERATOR, cache_folder()).name
 
 
 def build_program(folder: Path, source: str, name: str = "program", **options: object) -> Path:
@@ -22,12 +33,12 @@ def build_program(folder: Path, source: str, name: str = "program", **options: o
 
 
 def start(image: Path, memory_mib: int = 64, timeout_s: float = 120, **options: object) -> Running:
-    arguments = {"memory_mib": memory_mib, "timeout_s": timeout_s, "accel": "tcg", **options}
+    arguments = {"memory_mib": memory_mib, "timeout_s": timeout_s, "accel": ACCELERATOR, **options}
     return Qemu(image, MachineOptions(**arguments)).start(keep=True)  # type: ignore[arg-type]
 
 
 def boot(image: Path, memory_mib: int = 64, timeout_s: float = 120, stdin: bytes = b"", **options: object) -> Outcome:
-    arguments = {"memory_mib": memory_mib, "timeout_s": timeout_s, "accel": "tcg", **options}
+    arguments = {"memory_mib": memory_mib, "timeout_s": timeout_s, "accel": ACCELERATOR, **options}
     return Qemu(image, MachineOptions(**arguments)).run(stdin)  # type: ignore[arg-type]
 
 

@@ -17,6 +17,7 @@ from sarab.machine.network import Forward, NetworkOptions
 from sarab.machine.options import MachineOptions, MachineType
 from sarab.machine.qemu import Qemu
 from sarab.machine.running import Running
+from tests.boot.programs import ACCELERATOR
 
 START_SECONDS_MAX = 120.0
 
@@ -47,7 +48,7 @@ def served(
     forwards = [Forward("tcp", "127.0.0.1", ports[port], port) for port in tcp]
     forwards += [Forward("udp", "127.0.0.1", ports[port], port) for port in udp]
     network = NetworkOptions(forwards=tuple(forwards), **more)
-    options = MachineOptions(machine=machine, memory_mib=memory_mib, accel="tcg", timeout_s=280, network=network)
+    options = MachineOptions(machine=machine, memory_mib=memory_mib, accel=ACCELERATOR, timeout_s=280, network=network)
     with Qemu(image, options).start() as running:
         running.close_input()
         if ready:

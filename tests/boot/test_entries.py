@@ -35,10 +35,11 @@ def _qemu(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def _loader(folder: Path, entry: int, command_line: str) -> Path:
+def _loader(folder: Path, entry: int, command_line: str, *definitions: str) -> Path:
     path = folder / "loader.elf"
     command = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-freestanding-none", "-c"]
     command += [f"-DENTRY={entry:#x}", f"-DMEMORY={MEMORY_MIB << 20:#x}", f'-DCOMMAND_LINE="{command_line}"']
+    command += definitions
     subprocess.run(
         [*command, str(Path(__file__).with_name("boot_params.S")), "-o", str(folder / "loader.o")], check=True
     )
@@ -91,3 +92,15 @@ def test_a_probe_dies_the_same_on_the_16550(tmp_path: Path) -> None:
     status, console = _qemu(*SERIAL_ONLY, "-kernel", str(image))
     assert "sarab: ended by signal 11 (SIGSEGV): a null pointer" in console
     assert status == (139 << 1 | 1) & 0xFF
+
+
+def test_a_foreign_pvm_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    image = build_program(tmp_path, "print('it ran')")
+    entry = elf.read(image.read_bytes(), "the image").entry
+    loader = _loader(tmp_path, entry, "", "-DRING=3")
+    status, console = _qemu(*DEBUG_CONSOLE, "-kernel", str(loader), "-device", f"loader,file={image}")
+    assert console == (
+        "sarab: this machine's PVM is of another revision than this kernel speaks; start the machine emulated"
+        " (--accel tcg)\n"
+    )
+    assert status == 255 << 1 & 0xFF | 1

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sarab.machine import kvm
 from sarab.machine.errors import KvmUnusable
-from sarab.machine.options import Accelerator
+from sarab.machine.options import Accelerator, MachineType
 
 
 class Choice(NamedTuple):
@@ -24,7 +24,7 @@ class Choice(NamedTuple):
         return self.processor.partition("-")[0]
 
 
-def choose(wanted: Accelerator, cache: Path | None) -> Choice:
+def choose(wanted: Accelerator, cache: Path | None, machine: MachineType = "microvm") -> Choice:
     """Return what to use. `kvm` is believed, `auto` is proved. Raises KvmUnusable if `kvm` was asked for in vain."""
     if wanted == "tcg":
         return Choice("tcg", "emulated, as asked for")
@@ -37,5 +37,7 @@ def choose(wanted: Accelerator, cache: Path | None) -> Choice:
         return Choice(hardware, "KVM, as asked for")
     found = kvm.examine(cache)
     if found.usability is kvm.Usability.NATIVE:
+        if hardware == "kvm-pvm" and machine != "microvm":  # five seconds and more of SeaBIOS
+            return Choice("tcg", f"emulated: under PVM the BIOS of {machine} runs instruction by instruction")
         return Choice(hardware, found.sentence)
     return Choice("tcg", f"emulated: {found.sentence}")

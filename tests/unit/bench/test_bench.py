@@ -108,15 +108,17 @@ def test_guest_that_never_works_is_a_failure(monkeypatch: pytest.MonkeyPatch) ->
 ROWS = [
     Row("boot", "ms", [10.0, 12.0, 11.0], [100.0, 110.0, 120.0], "a tenth", True),
     Row("  part", "ms", [1.0]),
+    Row("call", "us", [3.0], aim="within 3", reached=True, process=[2.0]),
 ]
 
 
 def test_table_shows_medians_and_ratio() -> None:
-    heading, rule, boot, part = table.plain(ROWS).splitlines()
-    assert heading.split() == ["what", "sarab", "Linux", "guest", "ratio", "aim"]
+    heading, rule, boot, part, call = table.plain(ROWS).splitlines()
+    assert heading.split() == ["what", "sarab", "Linux", "guest", "ratio", "process", "ratio", "aim"]
     assert set(rule) == {"-"}
     assert boot.split() == ["boot", "11.0", "ms", "110", "ms", "0.10", "a", "tenth", "(reached)"]
     assert part.split() == ["part", "1.00", "ms"]
+    assert call.split() == ["call", "3.00", "us", "2.00", "us", "1.50", "within", "3", "(reached)"]
 
 
 def test_json_keeps_every_sample() -> None:
@@ -127,11 +129,12 @@ def test_json_keeps_every_sample() -> None:
 
 def test_document_keeps_what_is_outside_the_markers(tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_document(document, {"host": "x"}, ROWS)
+    begin, end = BEGIN.format("kvm"), END.format("kvm")
+    document.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    write_document(document, "kvm", {"host": "x"}, ROWS)
     text = document.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n")
-    assert "old" not in text and "| boot | 11.0 ms | 110 ms | 0.10 | a tenth (reached) |" in text
+    assert "old" not in text and "| boot | 11.0 ms | 110 ms | 0.10 |  |  | a tenth (reached) |" in text
 
 
 def test_spread_of_equal_samples_is_zero() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -97,6 +98,9 @@ def test_answer_is_kept_until_the_next_boot(host: Path, monkeypatch: pytest.Monk
     (cache / "kvm.json").write_text("{damaged")
     examine(cache)
     assert len(asked) == 4
+    monkeypatch.setattr(kvm, "TRIAL", kvm.TRIAL + 1)
+    examine(cache)
+    assert len(asked) == 5, "an answer of an older trial was believed"
 
 
 def test_refusal_is_not_kept(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +133,16 @@ def test_pvm_gets_a_processor_that_qemu_survives(host: Path) -> None:
     assert choose("kvm", None).processor == "kvm-pvm"
 
 
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_auto_spares_a_bios_the_pvm(host: Path, monkeypatch: pytest.MonkeyPatch, machine: Literal["q35", "pc"]) -> None:
+    monkeypatch.setattr(kvm, "measure", lambda name: Kvm(Usability.NATIVE, name, 1.0))
+    assert choose("auto", None, machine).name == "kvm"
+    (host / "module" / "kvm_intel").rename(host / "module" / "kvm_pvm")
+    assert choose("auto", None).name == "kvm"
+    assert choose("auto", None, machine).name == "tcg"
+    assert choose("kvm", None, machine).name == "kvm"
+
+
 def test_host_loop_runs() -> None:
     assert 0 < kvm_loop.host_ns() < 1_000_000_000
 
@@ -138,5 +152,5 @@ def test_host_loop_runs() -> None:
 def test_this_hosts_kvm_gives_a_judgement() -> None:
     found = measure(kvm.module())
     assert found.usability in (Usability.NATIVE, Usability.EMULATED, Usability.REFUSED)
-    if found.module == "kvm_pvm":
-        assert found.usability is Usability.EMULATED
+    if kvm_loop.Guest().read_msr(kvm_loop.PVM_SIGNATURE) == kvm_loop.PVM_SIGNATURE_VALUE:
+        assert found.usability is Usability.NATIVE, "PVM of our revision runs a 64-bit guest on the processor"
