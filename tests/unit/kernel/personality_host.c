@@ -5,6 +5,7 @@
 #include "personality/files.h"
 #include "personality/syscalls.h"
 #include "personality/tmpfs.h"
+#include "pvm/pvm.h"
 #include "thread/thread.h"
 #include "time/clock.h"
 
@@ -84,6 +85,7 @@ uint64_t page_faults, resident_pages;
 size_t memory_describe(uint64_t *cursor, char *to, size_t size) { return (*cursor)++ ? 0 : (size_t)snprintf(to, size, "map\n"); }
 void memory_object_truncated(struct mappable *object, uint64_t first) { (void)object, (void)first; }
 void memory_seal(void) {}
+bool pvm;
 bool memory_charge(uint64_t pages) { return (void)pages, false; }
 void memory_uncharge(uint64_t pages) { (void)pages; }
 uint64_t frames_allocate_contiguous(unsigned order) { return (void)order, 0; }
