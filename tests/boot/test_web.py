@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.boot, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("images")
-    names = ("web", "echo")
+    names = ("web", "echo", "dns")
     return {name: build(f"examples/{name}.py", BuildOptions(output=folder / f"{name}.elf")).image for name in names}
 
 
@@ -37,6 +37,13 @@ def test_curl_and_wrk_get_pages(images: dict[str, Path], tmp_path: Path) -> None
         assert outcome.status == 143, outcome.console
     assert pcap.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
     assert b"GET / HTTP/1.1" in pcap.read_bytes()
+
+
+def test_dig_asks_over_udp_and_tcp(images: dict[str, Path]) -> None:
+    with served(images["dns"], tcp=[53], udp=[53], ready=b"answering") as (_, ports):
+        at = ("@127.0.0.1", "-p", str(ports[53]))
+        assert client("dig", *at, "+short", "www.example.org") == "web.example.org.\n192.0.2.80\n"
+        assert "ANSWER: 100," in client("dig", *at, "+tcp", "many.example.org")
 
 
 IDLE_SECONDS = 5
