@@ -5,13 +5,15 @@ An address is 4 bytes (IPv4), 16 (IPv6) or 6 (Ethernet), in network order.
 
 from __future__ import annotations
 
+# Said, not inferred: mypyc looks at who imports these before it has inferred them.
 ANY4: bytes = bytes(4)
 ANY6: bytes = bytes(16)
-LOOPBACK4, LOOPBACK6 = b"\x7f\0\0\1", bytes(15) + b"\x01"
-BROADCAST4 = b"\xff" * 4
-ALL_NODES6 = b"\xff\x02" + bytes(13) + b"\x01"
-ALL_ROUTERS6 = b"\xff\x02" + bytes(13) + b"\x02"
-MAPPED = bytes(10) + b"\xff\xff"
+LOOPBACK4: bytes = b"\x7f\0\0\1"
+LOOPBACK6: bytes = bytes(15) + b"\x01"
+BROADCAST4: bytes = b"\xff" * 4
+ALL_NODES6: bytes = b"\xff\x02" + bytes(13) + b"\x01"
+ALL_ROUTERS6: bytes = b"\xff\x02" + bytes(13) + b"\x02"
+MAPPED: bytes = bytes(10) + b"\xff\xff"
 """What an IPv4 address stands behind in an IPv6 socket (RFC 4291 section 2.5.5.2)."""
 TEXT_MAX = 45
 """Characters of the longest address."""
