@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_stacks_tests_pass_compiled() -> None:
     tree = compiled_tree()
     environment = {**os.environ, "PYTHONPATH": str(tree), "SARAB_SIM_SCENARIOS": "500"}
@@ -25,6 +26,6 @@ def test_the_stacks_tests_pass_compiled() -> None:
     folders = [f"tests/{name}" for name in names]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *folders],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:]
