@@ -392,13 +392,20 @@ static bool port_possible(int64_t port, size_t size)
 	return port >= PCI_DATA && port + (int64_t)size <= PCI_DATA + 4 && (size == 1 || size == 2 || size == 4) && port % (int64_t)size == 0;
 }
 
+/* 0, or why an access of this size to this port is refused. */
+static int64_t port_check(int64_t port, size_t size)
+{
+	if (!pci_allowed)
+		return -ENXIO;
+	return port_possible(port, size) ? 0 : -EPERM;
+}
+
 static int64_t port_read(struct file *file, struct transfer *t, int64_t *position)
 {
 	(void)file;
-	if (!pci_allowed)
-		return -ENXIO;
-	if (!port_possible(*position, t->left))
-		return -EPERM;
+	int64_t refused = port_check(*position, t->left);
+	if (refused)
+		return refused;
 	uint16_t port = (uint16_t)*position;
 	size_t size = t->left;
 	uint32_t value = size == 1 ? in8(port) : size == 2 ? in16(port) : in32(port);
@@ -409,10 +416,9 @@ static int64_t port_write(struct file *file, struct transfer *t, int64_t *positi
 {
 	uint32_t value = 0;
 	(void)file;
-	if (!pci_allowed)
-		return -ENXIO;
-	if (!port_possible(*position, t->left))
-		return -EPERM;
+	int64_t refused = port_check(*position, t->left);
+	if (refused)
+		return refused;
 	uint16_t port = (uint16_t)*position;
 	size_t size = t->left;
 	if (transfer_take(t, &value, size) != size)

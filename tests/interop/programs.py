@@ -13,7 +13,7 @@ SARAB = str(Path(sys.executable).with_name("sarab"))
 ON_TAP = (SARAB, "run", "--on", "process", "--tap", "tap0")
 WITH_ADDRESS = (*ON_TAP, "--ip", f"{SERVER_ADDRESS}/24")
 
-HASHING = """
+TAKE_AND_GIVE = """
     import asyncio, hashlib
 
     BLOCKS = {blocks}
@@ -32,13 +32,19 @@ HASHING = """
             writer.write(number.to_bytes(4, "big") + block)
             await writer.drain()
         writer.close()
+    """
+"""Serves one connection each: `take` says how much came and its SHA-256, `give` gives BLOCKS blocks."""
 
+HASHING = (
+    TAKE_AND_GIVE
+    + """
     async def main():
         async with await asyncio.start_server(take, "0.0.0.0", 9000), await asyncio.start_server(give, "0.0.0.0", 9001):
             await asyncio.Event().wait()
 
     asyncio.run(main())
     """
+)
 """Port 9000 says how much came and its SHA-256, port 9001 gives BLOCKS blocks."""
 
 BULK_CLIENT = """

@@ -13,7 +13,7 @@ import pytest
 from bench.network.lab import SERVER_ADDRESS, Lab
 from sarab.build.builder import BuildOptions, build
 from tests.boot.programs import build_program
-from tests.interop.programs import BULK_CLIENT, SARAB, given
+from tests.interop.programs import BULK_CLIENT, SARAB, TAKE_AND_GIVE, given
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot]
 
@@ -55,26 +55,10 @@ def test_a_dns_server_answers_dig_and_its_host_answers_ping_and_nmap(lab: Lab, t
     assert "54/udp closed" in scan
 
 
-PROGRAM = """
-    import asyncio, hashlib
+PROGRAM = (
+    TAKE_AND_GIVE
+    + """
     from sarab import network
-
-    BLOCKS = {blocks}
-
-    async def take(reader, writer):
-        digest, count = hashlib.sha256(), 0
-        while data := await reader.read(1 << 16):
-            digest.update(data)
-            count += len(data)
-        writer.write(f"{{count}} {{digest.hexdigest()}}".encode())
-        writer.close()
-
-    async def give(reader, writer):
-        block = hashlib.sha256(b"seed").digest() * 2048
-        for number in range(BLOCKS):
-            writer.write(number.to_bytes(4, "big") + block)
-            await writer.drain()
-        writer.close()
 
     async def show(reader, writer):
         with network.capture("/tmp/out.pcap", "eth1"):
@@ -93,6 +77,7 @@ PROGRAM = """
 
     asyncio.run(main())
     """
+)
 
 SHOWN = """
     import socket, sys

@@ -39,7 +39,7 @@ def control(runner: Path) -> Launch:
     """Return what launches `runner` as a Linux process."""
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:
-        return _lines([str(interpreter()), *FLAGS, str(runner), *arguments], ENVIRONMENT)
+        return output_lines([str(interpreter()), *FLAGS, str(runner), *arguments], ENVIRONMENT)
 
     return launch
 
@@ -52,7 +52,7 @@ def over_our_stack(runner: Path) -> Launch:
     start = str(source / "sarab" / "runtime" / "start.py")
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:
-        return _lines([str(interpreter()), *FLAGS, start, "script", str(runner), *arguments], environment)
+        return output_lines([str(interpreter()), *FLAGS, start, "script", str(runner), *arguments], environment)
 
     return launch
 
@@ -62,7 +62,7 @@ def in_image(image: Path, timeout_s: float, options: Sequence[str] = ()) -> Laun
     sarab = Path(sys.executable).with_name("sarab")
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:
-        return _lines([str(sarab), "run", "--timeout", str(timeout_s), *options, str(image), "--", *arguments])
+        return output_lines([str(sarab), "run", "--timeout", str(timeout_s), *options, str(image), "--", *arguments])
 
     return launch
 
@@ -74,14 +74,14 @@ def build(runner: Path, image: Path, tmp: str) -> None:
     """
     sarab = Path(sys.executable).with_name("sarab")
     command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp]
-    for module in (*_library(), *staged_modules(runner)):
+    for module in (*library_modules(), *staged_modules(runner)):
         command += ["--include", module]
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         raise NoStart(f"the image cannot be built: {done.stderr.strip()[-1000:]}")
 
 
-def _library() -> Iterator[str]:
+def library_modules() -> Iterator[str]:
     """Yield what `--include` needs for the whole standard library: NAME, or NAME.* for a package."""
     for name in sorted({*sys.stdlib_module_names, "test"} - NOT_INCLUDED):
         spec = importlib.machinery.PathFinder.find_spec(name)
@@ -89,7 +89,7 @@ def _library() -> Iterator[str]:
             yield name if spec.submodule_search_locations is None else f"{name}.*"
 
 
-def _lines(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def output_lines(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Start `command` and yield the lines of its output and errors; it is killed if the reader stops early."""
     with subprocess.Popen(
         command,

@@ -74,7 +74,7 @@ def on_host(runner: Path, packages: Path, *, ours: bool) -> Launch:
         program = [str(ROOT / "src/sarab/runtime/start.py"), "script", str(runner)]
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:
-        return execute._lines([str(execute.interpreter()), *FLAGS, *program, *arguments], environment)
+        return execute.output_lines([str(execute.interpreter()), *FLAGS, *program, *arguments], environment)
 
     return launch
 
@@ -85,7 +85,7 @@ def build(runner: Path, packages: Path, image: Path) -> None:
     command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", TMP]
     for name, value in PLUGINS.items():
         command += ["--env", f"{name}={value}"]
-    for module in (*execute._library(), f"{staging.PACKED}.*", *_packages(packages)):
+    for module in (*execute.library_modules(), f"{staging.PACKED}.*", *_packages(packages)):
         command += ["--include", module]
     environment = {**os.environ, "PYTHONPATH": str(packages)}
     done = subprocess.run(

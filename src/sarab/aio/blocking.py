@@ -57,7 +57,7 @@ def addresses(room: Room, host: Any, family: int, flags: int) -> list[bytes]:
     room.service.acquire()
     try:
         with driver.lock:
-            lookup = driver.resolve(monotonic_ns(), names.question(host), names.lookup_family(driver, family))
+            lookup = driver.stack.resolve(monotonic_ns(), names.question(host), names.lookup_family(driver, family))
             told = Told(lookup)
             driver.flush()
         try:

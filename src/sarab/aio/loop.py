@@ -9,7 +9,6 @@ import os
 import select
 import selectors
 import socket
-import sys
 from asyncio import base_events, events, sslproto, unix_events
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -236,7 +235,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
     async def _resolve(self, name: str, family: int) -> list[bytes]:
         driver = self.driver
         with driver.lock:
-            lookup = driver.resolve(monotonic_ns(), name, family)
+            lookup = driver.stack.resolve(monotonic_ns(), name, family)
             waiting = Waiting(self, lookup, lambda: bool(lookup.addresses or lookup.error))
             driver.dirty = True
         try:
@@ -570,20 +569,3 @@ class Loop(unix_events._UnixSelectorEventLoop):
     async def create_unix_connection(self, *_: Any, **__: Any) -> Any:
         """There is one process."""
         raise NotImplementedError(ONE_PROCESS.format("Unix sockets to others"))
-
-
-class Policy(asyncio.DefaultEventLoopPolicy):
-    """Makes loops over one driver."""
-
-    def __init__(self, driver: Callable[[], NetworkDriver]) -> None:
-        super().__init__()
-        self._driver = driver
-
-    def new_event_loop(self) -> Loop:
-        """Return a new loop."""
-        return Loop(self._driver())
-
-
-def has_policies() -> bool:
-    """Python 3.16 knows no policies any more."""
-    return sys.version_info < (3, 16)

@@ -55,10 +55,9 @@ def own_name() -> str:
 
 def known(driver: NetworkDriver, host: Any, family: int, flags: int) -> list[bytes] | None:
     """Return the addresses of what needs no question to anybody; None: ask for it. Raises gaierror."""
-    families = driver.families
     if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
         raise socket.gaierror(socket.EAI_FAMILY, "ai_family not supported")
-    six, four = 6 in families and family != socket.AF_INET, family != socket.AF_INET6
+    six, four = family != socket.AF_INET, family != socket.AF_INET6
     if host is None or host in ("", b""):
         if flags & socket.AI_PASSIVE:
             return [wire.ANY4] * four + [wire.ANY6] * six
@@ -100,7 +99,7 @@ def lookup_family(driver: NetworkDriver, family: int) -> int:
     """Return 4, 6, or 0 for both, as stack.resolve() has it."""
     if family == socket.AF_INET6:
         return 6
-    return 4 if family == socket.AF_INET or 6 not in driver.families else 0
+    return 4 if family == socket.AF_INET else 0
 
 
 def failure(error: Any) -> socket.gaierror:

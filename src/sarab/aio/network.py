@@ -6,7 +6,7 @@ import os
 import select
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sarab.device.network import DeviceLost, Network, Outgoing
 from sarab.net.errors import AddressInUse
@@ -79,7 +79,6 @@ class NetworkDriver:
         """Of every card that was lost, why."""
         self.before_drain: Callable[[], None] | None = None
         """Called first by drain()."""
-        self.families: tuple[int, ...] = (4, 6) if hasattr(stack, "ipv6") else (4,)
 
     # ---- what the stack has in several forms ---------------------------------------------------------------------
 
@@ -104,15 +103,6 @@ class NetworkDriver:
         # The path says how large its segments are.
         settings = None if adapt is None else adapt(stack.tcp.settings._replace(mss=MSS_MAX))
         return stack.tcp_connect(monotonic_ns(), *target, local=source[0], local_port=source[1], settings=settings)
-
-    def resolve(self, now: int, name: str, family: int) -> Any:
-        """Ask for a name's addresses. The lock is held. Raises gaierror where nobody can be asked."""
-        ask = getattr(self.stack, "resolve", None)
-        if ask is None:
-            import socket
-
-            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return ask(now, name, family)
 
     def is_configured(self, target: bytes) -> bool:
         """Say whether a connection to `target` need not wait for an interface's address."""
@@ -220,11 +210,6 @@ class NetworkDriver:
         with self.lock:
             self._service = service
             self._arrange()
-
-    @property
-    def loops_running(self) -> int:
-        """How many loops run now."""
-        return len(self._loops)
 
     def _arrange(self) -> None:
         """Give the cards to the service thread, else to the first loop."""

@@ -104,8 +104,6 @@ class Socket(KernelSocket):  # type: ignore[misc]
             raise _error(errno.ESOCKTNOSUPPORT)
         if proto not in (-1, 0, socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP):
             raise _error(errno.EPROTONOSUPPORT)
-        if family == socket.AF_INET6 and 6 not in here.driver.families:
-            raise _error(errno.EAFNOSUPPORT)
         is_stream = kind == socket.SOCK_STREAM
         near: Any
         if is_stream:

@@ -108,10 +108,7 @@ def _boot(image: Path, options: MachineOptions, arguments: argparse.Namespace) -
     for forward in options.network.forwards if options.network is not None else ():
         quiet(str(forward))
     if options.gdb_port is not None:
-        symbols = Path(__file__).parents[3] / "build/kernel/kernel.elf"  # a checkout has the one with symbols
-        if not symbols.exists():
-            symbols = Path(__file__).parents[1] / "build/kernel.elf"
-        _say(f"the machine waits for: gdb {symbols} -ex 'target remote localhost:{options.gdb_port}'")
+        _say(f"the machine waits for: gdb {_symbols()} -ex 'target remote localhost:{options.gdb_port}'")
     sys.stdout.flush()
     source = _standard_input()
     with qemu.start(output=sys.stdout.fileno(), source=source, keep=False, choice=choice) as running:

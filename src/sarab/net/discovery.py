@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sarab.device.network import Outgoing
 from sarab.net.interface import Interface
 from sarab.net.neighbours import Solicitation
-from sarab.net.slaac import FOREVER, Advertisement, Autoconfiguration, Prefix
+from sarab.net.slaac import FOREVER, Advertisement, Autoconfiguration
 from sarab.wire import icmpv6, igmp, ipv6, mld, ndp
 from sarab.wire.address import ALL_NODES6, ANY6, is_link_local, is_multicast, multicast_mac, solicited_node
 
@@ -32,7 +32,6 @@ class Discovery:
         self._key = stack.random(32)
         self._reports: dict[Interface, int] = {}
         """When an interface is to say to which groups it listens."""
-        self._servers: dict[Interface, tuple[bytes, ...]] = {}
 
     def _prf(self, data: bytes) -> bytes:
         return blake2s(data, key=self._key, digest_size=16).digest()
@@ -106,10 +105,7 @@ class Discovery:
         if joined or left:
             self._report(interface, joined, left)
             self._reports[interface] = now + MLD_REPEAT
-        servers = tuple(auto.dns(now))
-        if servers != self._servers.get(interface, ()):
-            self._stack.names.offer(f"the routers of {interface.name}", servers)
-            self._servers[interface] = servers
+        self._stack.names.offer(f"the routers of {interface.name}", tuple(auto.dns(now)))
 
     # ---- what comes ----------------------------------------------------------------------------------------------
 
@@ -141,8 +137,7 @@ class Discovery:
             self._advertised(now, interface, said)
         elif isinstance(said, ndp.RouterAdvertisement) and interface.auto is not None:
             options = said.options
-            prefixes = tuple([Prefix(*prefix) for prefix in options.prefixes])
-            router = Advertisement(header.source, said.lifetime, prefixes, options.mtu, options.dns)
+            router = Advertisement(header.source, said.lifetime, options.prefixes, options.mtu, options.dns)
             interface.auto.advertised(now, router)
             self._heard(now, interface, header.source, options.source_link)
             self._sync(now, interface, interface.auto)

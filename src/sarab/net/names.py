@@ -68,10 +68,9 @@ class Names:
 
     def offer(self, who: str, servers: tuple[bytes, ...], search: tuple[str, ...] = ()) -> None:
         """Take the servers, and the domains to search, that DHCP or a router offers; nothing takes an offer back."""
-        if servers or search:
-            self._offers[who] = servers, search
-        else:
-            self._offers.pop(who, None)
+        if self._offers.get(who, ((), ())) == (servers, search):
+            return
+        self._offers[who] = servers, search
         self._configure()
 
     def _configure(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from sarab.wire.address import ALL_ROUTERS6, ANY6, in_network, is_link_local, is_multicast, network_of, solicited_node
+from sarab.wire.ndp import Prefix
 
 K = TypeVar("K")
 SECOND = 1_000_000_000
@@ -41,17 +42,6 @@ DNS_MAX = 8
 
 FOREVER = 1 << 62
 """A moment that never comes."""
-
-
-class Prefix(NamedTuple):
-    """A prefix information option (RFC 4861 section 4.6.2)."""
-
-    prefix: bytes
-    length: int
-    on_link: bool
-    autonomous: bool
-    valid: int
-    preferred: int
 
 
 class Advertisement(NamedTuple):

@@ -18,10 +18,10 @@ from sarab.net.slaac import (
     SECOND,
     Advertisement,
     Autoconfiguration,
-    Prefix,
     Probe,
 )
 from sarab.wire.address import ALL_ROUTERS6, ANY6, is_link_local, parse_ipv6, solicited_node
+from sarab.wire.ndp import Prefix
 
 ROUTER = parse_ipv6("fe80::1")
 NET = parse_ipv6("2001:db8:1:2::")

@@ -279,10 +279,7 @@ class VirtioNet:
         """See Network."""
         if not self._closed:
             self._closed = True
-            try:
-                self._transport.reset()
-            except DeviceLost:
-                self._transport.fail()  # its memory is never used for anything else (decision 0042)
+            self._transport.stop()
             self._interrupt.close()
 
 

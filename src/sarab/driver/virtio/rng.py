@@ -91,10 +91,7 @@ class VirtioRng:
         """Stop the device. Calling it twice is harmless."""
         if not self._closed:
             self._closed = True
-            try:
-                self._transport.reset()
-            except DeviceLost:
-                self._transport.fail()
+            self._transport.stop()
             self._interrupt.close()
 
 

@@ -99,6 +99,13 @@ class Transport:
         self.set_status(0)
         self.set_status(FAILED)
 
+    def stop(self) -> None:
+        """Reset the device, or give it up: its memory is never used for anything else then (decision 0042)."""
+        try:
+            self.reset()
+        except DeviceLost:
+            self.fail()
+
     def needs_reset(self) -> bool:
         """Say whether the device has given up (section 2.1.2)."""
         return bool(self.status() & DEVICE_NEEDS_RESET)

@@ -185,11 +185,11 @@ class Connection(Arrivals):
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes."""
         return {
-            "segments_in": self.segments_in, "segments_out": self.segments_out, "bytes_in": self.bytes_in,
-            "bytes_out": self.bytes_out, **self.counters, "cwnd": self.congestion.cwnd,
+            "segments_in": self.segments_in, "segments_out": self.segments_out, **self.totals(),
+            "cwnd": self.congestion.cwnd,
             "ssthresh": self.congestion.ssthresh, "in_flight": self._flight.in_flight, "srtt_ns": self.rtt.srtt,
             "rto_ns": self.rtt.rto, "snd_wnd": self.snd_wnd, "snd_mss": self.snd_mss, "unsent": len(self._buffer),
-            "readable": self.rx.readable, "rcv_buffer": self.rx.buffer_size, "reassembly_drops": self.rx.dropped,
+            "readable": self.rx.readable, "rcv_buffer": self.rx.buffer_size,
         }  # fmt: skip
 
     # ---- what the stack tells and asks ---------------------------------------------------------------------------
