@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import boot_time, image_size, loops, memory, rebuild, table
+from bench.arguments import count
 from bench.guest import PROCESSORS, qemu
 from bench.pair import ROOT
 from bench.result import Failed, Row, Setting, Unavailable
@@ -68,20 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--runs", type=_count, default=10, help="samples of each quantity (default: %(default)s)")
+    parser.add_argument("--runs", type=count, default=10, help="samples of each quantity (default: %(default)s)")
     parser.add_argument("--only", action="append", choices=CLAIMS, help="measure this claim only; may be repeated")
     parser.add_argument("--accel", choices=("auto", *PROCESSORS), default="auto", help="QEMU's accelerator (auto)")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json", help="where every sample goes")
     parser.add_argument("--write-docs", action="store_true", help=f"put the table into {DOCUMENT.relative_to(ROOT)}")
     return parser
-
-
-def _count(text: str) -> int:
-    """Return the number in `text` if it is at least 1."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def describe(accelerator: str, runs: int) -> dict[str, str]:

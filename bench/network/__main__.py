@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from bench.arguments import count
 from bench.network import table
 from bench.network.compiled import ROOT, compiled_tree
 from bench.network.lab import PREFIX, SERVER_ADDRESS, Lab, lab
@@ -79,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.network", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="rounds (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=4, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--runs", type=count, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--seconds", type=count, default=4, help="of each measurement (default: %(default)s)")
     parser.add_argument("--only", action="append", default=[], metavar="NAME",
                         help=f"measure this only, or all that begin so; again: this too. "
                              f"{', '.join(each.name for each in MEASUREMENTS)}")  # fmt: skip

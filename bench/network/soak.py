@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.arguments import minutes
 from bench.network.lab import PREFIX, SERVER_ADDRESS, Lab, lab
 from bench.result import Failed, Unavailable
 
@@ -39,7 +40,7 @@ Sample = dict[str, int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it and print a table; see the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.network.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30, help="how long (default: %(default)s)")
+    parser.add_argument("--minutes", type=minutes, default=30, help="how long (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         with lab() as place, tempfile.TemporaryDirectory(prefix="sarab-soak-") as folder:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.programs import run, text
+from sarab.machine.network import NetworkOptions
+from tests.boot.programs import boot, build_program, run, text
 
 pytestmark = pytest.mark.boot
 
@@ -40,3 +41,11 @@ def test_a_program_ends_with_a_socket_that_nobody_closed(tmp_path: Path) -> None
         print("done")
         """
     assert text(run(tmp_path, program, timeout_s=30)) == "done\n"
+
+
+@pytest.mark.parametrize("program", ["import asyncio\nasyncio.run(asyncio.sleep(0))", "import socket\nsocket.socket()"])
+def test_a_wrong_setting_is_one_sentence(tmp_path: Path, program: str) -> None:
+    image = build_program(tmp_path, program)
+    outcome = boot(image, environment=(("SARAB_IP", "10.0.0.256/24"),), network=NetworkOptions())
+    assert outcome.status == 2
+    assert text(outcome) == "sarab: SARAB_IP: '10.0.0.256' is no IPv4 address.\n"

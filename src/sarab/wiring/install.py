@@ -36,6 +36,10 @@ def install_asyncio() -> None:
     class SelectorEventLoop(Loop):
         """asyncio's default loop, over this image's network."""
 
+        def __new__(cls, selector: object = None) -> SelectorEventLoop:
+            network()  # before there is a loop that would have to be closed, for this may end the program
+            return super().__new__(cls)
+
         def __init__(self, selector: object = None) -> None:
             super().__init__(network())
 

@@ -16,6 +16,7 @@ import atexit
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -31,12 +32,20 @@ _driver: NetworkDriver | None = None
 
 
 def network() -> NetworkDriver:
-    """Return the one driver of the network, made when it is first asked for."""
+    """Return the one driver of the network, made when it is first asked for.
+
+    What the environment says wrongly ends the program with a sentence and status 2, as a wrong option does.
+    """
     global _driver
     if _driver is None:
         with _lock:
             if _driver is None:
-                _driver = make(os.environ, cards(os.environ))
+                try:
+                    _driver = make(os.environ, cards(os.environ))
+                except ValueError as error:
+                    print(f"sarab: {error}.", file=sys.stderr)
+                    warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that are not awaited any more
+                    raise SystemExit(2) from None
                 atexit.register(_driver.drain)
     return _driver
 
