@@ -27,6 +27,7 @@ test: setup clients lint kernel ## Pass every test (without QEMU: say which were
 
 lint: $(READY) ## Check style and types
 	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
 bench: setup kernel ## Measure against Linux, side by side (BENCH="--runs N --only CLAIM ...")
@@ -78,4 +79,4 @@ clients:
 		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLIENT_PACKAGES); } >/dev/null 2>&1 \
 		|| echo "They could not be installed; as root: apt-get install $(CLIENT_PACKAGES). Until then the tests that need them are skipped."; }
 
-.PHONY: help setup kernel demo test lint bench bench-net fuzz regrtest suites clean qemu clients
+.PHONY: help setup kernel demo test lint bench bench-net fuzz wheel soak regrtest suites clean qemu clients

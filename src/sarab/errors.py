@@ -1,9 +1,9 @@
 """The root of every error that sarab raises for a person to act on.
 
-    SarabError
-    ├── UsageError           the command line (or a call) does not make sense; exit status 2
-    ├── BuildError           sarab.build.errors
-    └── MachineError         sarab.machine.errors
+SarabError
+├── UsageError           the command line (or a call) does not make sense; exit status 2
+├── BuildError           sarab.build.errors
+└── MachineError         sarab.machine.errors
 """
 
 from __future__ import annotations

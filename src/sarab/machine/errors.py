@@ -1,10 +1,10 @@
 """Why a machine could not be started.
 
-    MachineError
-    ├── QemuMissing          QEMU is not installed
-    ├── QemuFailed           QEMU refused to start, or its monitor refused a command
-    ├── KvmUnusable          KVM was asked for by name and is not there for us
-    └── NotBootable          the image is no image, or does not fit the memory
+MachineError
+├── QemuMissing          QEMU is not installed
+├── QemuFailed           QEMU refused to start, or its monitor refused a command
+├── KvmUnusable          KVM was asked for by name and is not there for us
+└── NotBootable          the image is no image, or does not fit the memory
 """
 
 from __future__ import annotations

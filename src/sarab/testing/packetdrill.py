@@ -417,9 +417,7 @@ class Player:
         if opened.flow is None:
             base = self.stack.tcp.settings
             settings = base._replace(**_fields(opened.options, base))
-            flow = self.stack.tcp_connect(
-                self.now, REMOTE, LOCAL_PORT, local_port=opened.port, settings=settings
-            )
+            flow = self.stack.tcp_connect(self.now, REMOTE, LOCAL_PORT, local_port=opened.port, settings=settings)
             opened.flow = self.flow = flow
             self.settle()
             if call.errno == "EINPROGRESS":

@@ -85,7 +85,7 @@ def test_a_number_is_rounded_down_to_the_next_that_can_be_said(bits: int, number
 
 def test_joining_and_leaving_are_what_the_figures_show() -> None:
     joined = igmp.emit(igmp.join(GROUP4))
-    assert joined[:2] + joined[4:] == bytes.fromhex("2200" "00000001" "04000000") + GROUP4
+    assert joined[:2] + joined[4:] == bytes.fromhex("22000000000104000000") + GROUP4
     left = mld.emit(igmp.leave(GROUP6))
     assert left == Message(143, 0, 1, bytes.fromhex("03000000") + GROUP6)
     assert len(mld.HOP_BY_HOP) == 8
@@ -125,7 +125,7 @@ def test_reports_and_queries_are_bounded_even_if_they_hold_what_they_say() -> No
 
 
 def test_unknown_records_and_auxiliary_data_are_skipped() -> None:
-    data = bytes.fromhex("2200000000000002" "09010000ef010203" "61757861" "02000000ef010204")
+    data = bytes.fromhex("220000000000000209010000ef0102036175786102000000ef010204")
     assert igmp.parse(summed(data)) == igmp.Report((igmp.Record(2, parse("239.1.2.4")),))
 
 

@@ -1,6 +1,6 @@
 """The requirements of RFC 9293 and what shows them (requirements.toml), and the page docs/tcp.md that says it all.
 
-    python -m tests.unit.proto.tcp.requirements      writes the page anew
+python -m tests.unit.proto.tcp.requirements      writes the page anew
 """
 
 from __future__ import annotations

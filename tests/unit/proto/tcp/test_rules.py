@@ -20,12 +20,15 @@ LISTEN = """
 +0   bind(3, ..., ...) = 0
 +0   listen(3, 1) = 0
 """
-OPEN = LISTEN + """
+OPEN = (
+    LISTEN
+    + """
 +0   < S 0:0(0) win 32792 <mss 1000>
 +0   > S. 0:0(0) ack 1 <mss 1460>
 +.1  < . 1:1(0) ack 1 win 32792
 +0   accept(3, ..., ...) = 4
 """
+)
 
 
 def played(text: str) -> Player:
