@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import NamedTuple, Protocol
 
+from sarab.device.errors import DeviceLost as DeviceLost
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -92,7 +94,3 @@ class Network(Protocol):
 
     def close(self) -> None:
         """Stop the card. Calling it twice is harmless."""
-
-
-class DeviceLost(Exception):
-    """The card is gone, or broke its protocol; the text says which and what to do."""

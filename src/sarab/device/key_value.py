@@ -1,0 +1,46 @@
+"""Values under names, as in mirage-kv: the smallest store that an application can ask for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sarab.device.network import Buffer
+
+
+class KeyValue(Protocol):
+    """A store of bytes under keys. A key is text of 1 to 255 bytes in UTF-8; `/` has no meaning but to list().
+
+    A key that is none is OutOfRange. Errors: NotFound, ReadOnly, NoSpace, OutOfRange, DeviceFailed, DeviceLost
+    (sarab.device.errors).
+    """
+
+    @property
+    def read_only(self) -> bool:
+        """Whether set(), delete() and rename() raise ReadOnly."""
+
+    async def get(self, key: str) -> bytes:
+        """Return the value. Raises NotFound."""
+
+    async def get_partial(self, key: str, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes of the value from `offset` on; b"" behind its end. Raises NotFound."""
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Store the value, whole or not at all, in the place of the one before. Raises ReadOnly, NoSpace."""
+
+    async def delete(self, key: str) -> None:
+        """Remove the key. Raises NotFound, ReadOnly."""
+
+    async def rename(self, key: str, new: str) -> None:
+        """Move a value to another key, whose own is replaced, in one step. Raises NotFound, ReadOnly."""
+
+    async def exists(self, key: str) -> bool:
+        """Say whether the key has a value."""
+
+    async def size(self, key: str) -> int:
+        """Return the value's length in bytes. Raises NotFound."""
+
+    async def list(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with `prefix`, sorted."""
+
+    async def flush(self) -> None:
+        """Return when all that was stored before survives a crash."""
