@@ -6,8 +6,8 @@ READY := $(VENV)/ready
 QEMU := qemu-system-x86_64
 QEMU_PACKAGE := qemu-system-x86
 # Clients and peers that nobody here wrote: the tests of the network drive an image with them.
-CLIENTS := curl wrk dig nmap ping redis-server dnsmasq
-CLIENT_PACKAGES := curl wrk bind9-dnsutils nmap iputils-ping redis-server dnsmasq-base iproute2
+CLIENTS := curl wrk dig nmap ping redis-server dnsmasq ip sysctl
+CLIENT_PACKAGES := curl wrk bind9-dnsutils nmap iputils-ping redis-server dnsmasq-base iproute2 procps
 JOBS ?= $(shell nproc)
 SUDO := $(shell test "$$(id -u)" = 0 || { test -t 0 && echo sudo || echo sudo -n; })
 
@@ -74,7 +74,7 @@ qemu:
 
 # Without them the tests that need one are skipped, so this never fails either.
 clients:
-	@for client in $(CLIENTS); do command -v $$client >/dev/null || missing="$$missing $$client"; done; test -z "$$missing" || { \
+	@PATH="$$PATH:/usr/sbin:/sbin"; for client in $(CLIENTS); do command -v $$client >/dev/null || missing="$$missing $$client"; done; test -z "$$missing" || { \
 		echo "Missing clients for the tests of the network:$$missing: apt-get install $(CLIENT_PACKAGES) ..."; \
 		{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CLIENT_PACKAGES); } >/dev/null 2>&1 \
 		|| echo "They could not be installed; as root: apt-get install $(CLIENT_PACKAGES). Until then the tests that need them are skipped."; }

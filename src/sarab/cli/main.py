@@ -69,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     words, debug = _without_debug(words)
     try:
-        return _run(words)
+        status = _run(words)
+        print(end="", flush=True)  # A reader that has gone is found out here, and not on the interpreter's way out.
+        return status
     except KeyboardInterrupt:
         if debug:
             raise
