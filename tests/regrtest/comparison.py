@@ -57,6 +57,8 @@ class Comparison:
     differences: list[Difference] = field(default_factory=list)
     stale: list[Expected] = field(default_factory=list)
     """Entries of expected.toml whose reason holds for no test any more, though their modules ran."""
+    lacking: list[str] = field(default_factory=list)
+    """Modules that were wanted, and that this Python's suite does not have."""
 
     @property
     def unexpected(self) -> list[Difference]:
@@ -81,8 +83,13 @@ def load_expected(path: Path) -> list[Expected]:
     return entries
 
 
-def compare(control: Mapping[str, Report], image: Mapping[str, Report], expected: Sequence[Expected]) -> Comparison:
-    """Compare two runs of the same modules."""
+def compare(
+    control: Mapping[str, Report], image: Mapping[str, Report], expected: Sequence[Expected], *, of_image: bool = True
+) -> Comparison:
+    """Compare two runs of the same modules.
+
+    The list is an image's: with `of_image` false the other side was something else, and no entry is stale for that.
+    """
     result = Comparison(modules=len(control))
     met: set[Expected] = set()
     for name, report in control.items():
@@ -100,6 +107,8 @@ def compare(control: Mapping[str, Report], image: Mapping[str, Report], expected
                 met.add(entry)
             detail = other.details.get(test) or report.details.get(test, "")
             result.differences.append(Difference(name, test, here, there, detail, entry))
+    if not of_image:
+        return result
     met_reasons = {entry.reason for entry in met}
     for entry in expected:
         if entry.run and entry.reason not in met_reasons and any(_is_of(entry.tests, name) for name in control):
@@ -122,6 +131,8 @@ def ignored(expected: Iterable[Expected], modules: Iterable[str]) -> list[str]:
 def text(result: Comparison) -> str:
     """Return the result for a terminal: the totals, then what is wrong."""
     lines = [summary(result)]
+    if result.lacking:
+        lines.append(f"Left out, for the suite of this Python has none of that name: {', '.join(result.lacking)}")
     for difference in result.unexpected:
         lines.append(
             f"UNEXPECTED {difference.test}: {difference.control} as a process, {difference.image} in the image"
@@ -147,7 +158,9 @@ def summary(result: Comparison) -> str:
 def markdown(result: Comparison, modules: Sequence[str], python: str) -> str:
     """Return the result for docs/compatibility.md."""
     lines = [f"CPython {python}: {summary(result)}.", "", *table(result)]
-    lines.append(f"Modules: {', '.join(modules)}.")
+    lines.append(f"Modules: {', '.join(name for name in modules if name not in result.lacking)}.")
+    if result.lacking:
+        lines += ["", f"Left out, for the suite of this Python has none of that name: {', '.join(result.lacking)}."]
     return "\n".join(lines)
 
 

@@ -73,8 +73,8 @@ def compare(
 ) -> comparison.Comparison:
     """Build the image, run both sides and compare them; NoSuite or NoStart if that cannot be."""
     expected = comparison.load_expected(EXPECTED)
+    runner, modules, lacking = staging.stage(folder / "application", modules)
     ignored = comparison.ignored(expected, modules)
-    runner = staging.stage(folder / "application", modules)
     image = folder / "regrtest.elf"
     if on == "image":
         execute.build(runner, image, TMP)
@@ -84,7 +84,9 @@ def compare(
     else:
         launch = execute.over_our_stack(runner)
         inside = execute.run(launch, modules, ignored, CONTROL_TEST_SECONDS, _progress("over our stack"))
-    return comparison.compare(control, inside, expected)
+    result = comparison.compare(control, inside, expected, of_image=on == "image")
+    result.lacking = lacking
+    return result
 
 
 def _progress(where: str) -> Callable[[Report], None]:
@@ -113,9 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="sarab-regrtest-") as name:
         folder = Path(name)
         if options.control_only:
+            runner, modules, lacking = staging.stage(folder, modules)
             ignored = comparison.ignored(comparison.load_expected(EXPECTED), modules)
-            reports = run_control(staging.stage(folder, modules), modules, ignored)
-            return _show_failures(reports)
+            if lacking:
+                print(f"Left out, for the suite of this Python has none of that name: {', '.join(lacking)}")
+            return _show_failures(run_control(runner, modules, ignored))
         result = compare(modules, folder, options.accel, options.on)
     print(comparison.text(result))
     if options.write_docs:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 RUNNER = Path(__file__).with_name("runner.py")
 PACKAGE = f"libpython3.{sys.version_info.minor}-testsuite"
@@ -19,31 +20,47 @@ class NoSuite(Exception):
     """CPython's test suite for this interpreter cannot be had here; the message is one sentence that says why."""
 
 
-def stage(folder: Path, modules: Sequence[str]) -> Path:
-    """Copy the runner and every one of `modules` that the interpreter lacks into `folder`; return the runner's path."""
+class Staged(NamedTuple):
+    """What can be run, and what cannot."""
+
+    runner: Path
+    modules: list[str]
+    """Those of the wanted modules that there are, in the same order."""
+    lacking: list[str]
+    """The others: neither the interpreter nor Debian's package has them (a module may be younger than both)."""
+
+
+def stage(folder: Path, modules: Sequence[str]) -> Staged:
+    """Copy the runner, and every one of `modules` that the interpreter lacks, into `folder`.
+
+    Raises NoSuite if none of `modules` can be had.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     runner = folder / RUNNER.name
     shutil.copyfile(RUNNER, runner)
     own = suite_folder()
     missing = [name for name in modules if not _exists(own, name)]
     if not missing:
-        return runner
+        return Staged(runner, list(modules), [])
     fetched = fetch_suite()
     lacking = [name for name in missing if not _exists(fetched, name)]
-    if lacking:
+    if len(lacking) == len(modules):
         raise NoSuite(f"neither {own} nor Debian's {PACKAGE} has {', '.join(lacking)}")
     if len(missing) > len(modules) // 2:  # An interpreter without the suite: all of it, over the little it has.
         shutil.copytree(own, folder / "test", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(fetched, folder / "test", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         for name in missing:
-            shutil.copyfile(fetched / f"{name}.py", folder / f"{name}.py")
-    return runner
+            if name not in lacking:
+                _copy(fetched, name, folder)
+    return Staged(runner, [name for name in modules if name not in lacking], lacking)
 
 
 def staged_modules(runner: Path) -> list[str]:
-    """Return the modules that lie beside `runner`, which an image holds under their plain names."""
-    return sorted(path.stem for path in runner.parent.glob("test_*.py"))
+    """Return what `--include` needs for the modules beside `runner`, which an image holds under their plain names."""
+    files = (path.stem for path in runner.parent.glob("test_*.py"))
+    packages = (f"{path.parent.name}.*" for path in runner.parent.glob("test_*/__init__.py"))
+    return sorted([*files, *packages])
 
 
 def suite_folder() -> Path:
@@ -55,6 +72,15 @@ def _exists(suite: Path, module: str) -> bool:
     """Say whether `suite` has the test module of that dotted name."""
     path = suite.joinpath(*module.split("."))
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def _copy(suite: Path, module: str, folder: Path) -> None:
+    """Copy one test module, a file or a package, out of `suite`."""
+    source = suite / module
+    if source.is_dir():
+        shutil.copytree(source, folder / module, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source.with_suffix(".py"), folder / f"{module}.py")
 
 
 def fetch_suite() -> Path:

@@ -22,7 +22,7 @@ def test_quick_modules_do_the_same_inside_an_image(tmp_path: Path) -> None:
 
 def test_control_runs_a_module_and_reports_each_test(tmp_path: Path) -> None:
     try:
-        runner = staging.stage(tmp_path, ["test_bool", "test_startfile"])
+        runner = staging.stage(tmp_path, ["test_bool", "test_startfile"]).runner
     except staging.NoSuite as reason:
         pytest.skip(str(reason))
     reports = run.run_control(runner, ["test_bool", "test_startfile"], ["test.test_bool.BoolTest.test_repr"])
@@ -30,6 +30,22 @@ def test_control_runs_a_module_and_reports_each_test(tmp_path: Path) -> None:
     assert outcomes["test.test_bool.BoolTest.test_str"] == PASSED
     assert "test.test_bool.BoolTest.test_repr" not in outcomes
     assert reports["test_startfile"].outcomes == {"test_startfile": SKIPPED}
+
+
+def test_module_that_no_suite_has_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, fetched = tmp_path / "own", tmp_path / "fetched"
+    for name in ("own/test_a.py", "own/test_b.py", "own/test_c.py", "fetched/test_d.py", "fetched/test_e/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(staging, "suite_folder", lambda: own)
+    monkeypatch.setattr(staging, "fetch_suite", lambda: fetched)
+    wanted = ["test_a", "test_young", "test_b", "test_c", "test_d", "test_e"]
+    staged = staging.stage(tmp_path / "staged", wanted)
+    assert staged.modules == ["test_a", "test_b", "test_c", "test_d", "test_e"]
+    assert staged.lacking == ["test_young"]
+    assert staging.staged_modules(staged.runner) == ["test_d", "test_e.*"]
+    with pytest.raises(staging.NoSuite, match="has test_young, test_new"):
+        staging.stage(tmp_path / "none", ["test_young", "test_new"])
 
 
 def test_module_that_dies_is_run_again_without_the_test_that_killed_it() -> None:
@@ -98,6 +114,11 @@ def test_entry_whose_test_passes_fails_the_run() -> None:
     result = comparison.compare(_reports(c=PASSED), _reports(c=PASSED), [entry])
     assert result.stale == [entry]
     assert not result.good
+
+
+def test_entry_of_the_kernel_is_not_stale_for_a_process_over_our_stack() -> None:
+    entry = comparison.Expected("test.test_x.T.c", "no such device")
+    assert comparison.compare(_reports(c=PASSED), _reports(c=PASSED), [entry], of_image=False).good
 
 
 def test_entry_of_a_module_that_was_not_run_is_not_stale() -> None:
