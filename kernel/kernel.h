@@ -102,7 +102,8 @@ bool console_input_pending(void);			 /* console_read() has bytes or the end */
 void kprintf(const char *format, ...) PRINTF_LIKE(1, 2); /* one line, "sarab: " before it and a newline after it */
 void control_line(const char *format, ...) PRINTF_LIKE(1, 2);
 void mark_at(const char *name, int64_t time);
-void mark(const char *name); /* now: a boot mark on the control channel, if asked for */
+void mark(const char *name); /* now: a boot mark for the control channel, if asked for (cpu/marks.c) */
+void marks_tell(void);	     /* what has been kept of them: when the machine idles, and at its end */
 
 _Noreturn void panic(const char *format, ...) PRINTF_LIKE(1, 2); /* the kernel's own mistake, or no way on: report, status 255 */
 _Noreturn void machine_stop(int status);			 /* the end; see decision 0002 */

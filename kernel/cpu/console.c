@@ -107,17 +107,6 @@ void control_line(const char *format, ...)
 	port_write(CONTROL, line, end + 1);
 }
 
-void mark_at(const char *name, int64_t time)
-{
-	if (options.marks)
-		control_line("mark %.64s %ld", name, time);
-}
-
-void mark(const char *name)
-{
-	mark_at(name, time_monotonic());
-}
-
 /* ---- input --------------------------------------------------------------------------------------------------------------------- */
 
 static void accept(uint8_t byte)

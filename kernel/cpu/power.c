@@ -158,6 +158,7 @@ void acpi_power_off(void)
 void machine_stop(int status)
 {
 	__asm__ volatile("cli");
+	marks_tell();
 	control_line("exit %d", status);
 	out32(DEBUG_EXIT, (uint32_t)status);
 	acpi_power_off();

@@ -170,6 +170,7 @@ static void schedule(void)
 	thread_account();
 	slice_charge(now);
 	while ((next = pick(now)) == NULL) {
+		marks_tell();
 		cpu_timers_idle(true);
 		cpu_idle();
 		cpu_timers_idle(false);

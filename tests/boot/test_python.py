@@ -309,3 +309,25 @@ def test_two_boots_of_python_share_no_address(tmp_path: Path) -> None:
     fixed = {name for name in maps[0] if "/bin/python" in name} if linked_for_one_place else set()
     for name in maps[0].keys() - fixed:
         assert maps[0][name] != maps[1][name], name
+
+
+def test_marks_come_in_order_however_many_and_before_the_end_of_a_program_that_waits(tmp_path: Path) -> None:
+    program = """
+    import sys
+    print("up", flush=True)
+    sys.stdin.read(1)
+    with open("/dev/mark", "w") as device:
+        for number in range(20):
+            print(f"own-{number}", file=device, flush=True)
+    """
+    with start(build_program(tmp_path, program), marks=True) as machine:
+        machine.wait_for(b"up", timeout_s=60)
+        while not machine.control.marks:  # told while the program waits
+            machine.step()
+        machine.close_input()
+        outcome = machine.wait()
+    names = [mark.name for mark in outcome.marks]
+    assert names == ["kernel", "user", "application", *(f"own-{number}" for number in range(20))]
+    moments = [(mark.guest_ns, mark.host_ns) for mark in outcome.marks]
+    assert moments == sorted(moments)
+    assert all(guest < host < outcome.elapsed_ns for guest, host in moments)

@@ -19,6 +19,8 @@ class ControlChannel:
         self.input_open = False
         """The kernel reads its input from now on."""
         self._pending = b""
+        self._boot_ns: int | None = None
+        """When the kernel was entered, since QEMU was started: what the line before the marks tells."""
 
     def receive(self, now_ns: int, piece: bytes) -> None:
         """Take what came at `now_ns` (since QEMU was started)."""
@@ -30,7 +32,10 @@ class ControlChannel:
     def _line(self, now_ns: int, words: list[str]) -> None:
         match words:
             case ["mark", *name, moment] if name and moment.isdecimal() and len(self.marks) < MARKS_MAX:
-                self.marks.append(Mark(" ".join(name), int(moment), now_ns))
+                came_ns = now_ns if self._boot_ns is None else self._boot_ns + int(moment)
+                self.marks.append(Mark(" ".join(name), int(moment), came_ns))
+            case ["marks", moment] if moment.isdecimal():
+                self._boot_ns = now_ns - int(moment)
             case ["exit", status] if status.isdecimal() and self.status is None:
                 self.status = int(status) & 0xFF
             case ["input"]:

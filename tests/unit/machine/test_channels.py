@@ -24,6 +24,14 @@ def test_control_lines_in_pieces_are_put_together() -> None:
     assert channel.status == 300 & 0xFF
 
 
+def test_marks_told_late_have_the_moment_when_they_were_made() -> None:
+    channel = ControlChannel()
+    channel.receive(9_000, b"marks 5000\nmark kernel 10\nmark user 30\n")
+    channel.receive(20_000, b"marks 15000\nmark application 12000\n")
+    moments = [Mark("kernel", 10, 4_010), Mark("user", 30, 4_030), Mark("application", 12_000, 17_000)]
+    assert channel.marks == moments
+
+
 def test_control_first_status_counts() -> None:
     channel = ControlChannel()
     channel.receive(0, b"exit 3\nexit 4\n")
