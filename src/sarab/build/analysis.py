@@ -20,6 +20,7 @@ from sarab.build.interpreter import APPLICATION, Interpreter
 from sarab.build.observe import observe
 from sarab.build.resolve import Area, Found, Kind, Resolver
 from sarab.build.spec import Application
+from sarab.build.target import Target
 
 _RULES = hashlib.sha256(repr((scan.VERSION, sorted(hooks.GATE_NAMES), sys.version_info)).encode()).hexdigest()
 
@@ -34,6 +35,8 @@ class Analysis:
     distributions: Distributions
     sources: dict[str, bytes] = field(default_factory=dict)
     """Module -> its source, for those that have been read; the script is `__main__`."""
+    target: Target = "machine"
+    """What `sarab.TARGET` is where it runs."""
 
     def source(self, found: Found) -> bytes:
         return self.sources[found.name] if found.name in self.sources else read_file(found.path or "")
@@ -47,6 +50,7 @@ def analyse(
     seal: bool = False,
     with_source: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    target: Target = "machine",
 ) -> Analysis:
     """Find the closure of `application`; raises BuildError for what is wrong in it."""
     interpreter = Interpreter.running()
@@ -54,11 +58,11 @@ def analyse(
     distributions = Distributions(map(str, interpreter.site_directories))
 
     def scan_source(source: bytes, top: str) -> scan.Scan:
-        key = cache.key("scan", _RULES, top, source)
+        key = cache.key("scan", _RULES, target, top, source)
         kept = cache.get(key)
         if kept is not None:
             return scan.Scan.load(json.loads(kept))
-        result = scan.scan(source, top)
+        result = scan.scan(source, top, target)
         cache.put(key, json.dumps(result.dump()).encode())
         return result
 
@@ -116,7 +120,7 @@ def analyse(
         if not finder.resolver.find(name.removesuffix(".*")):
             raise SpecError(f"include names the module {name.removesuffix('.*')}, and there is none.")
         finder.add(name, "named by include")
-    return Analysis(application, interpreter, finder.close(), distributions, sources)
+    return Analysis(application, interpreter, finder.close(), distributions, sources, target)
 
 
 def _add_entry(finder: Finder, application: Application) -> None:

@@ -6,25 +6,33 @@ File names inside it are image paths. The header says "unchecked": the interpret
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import marshal
 import warnings
 
+from sarab.build import target as targets
 from sarab.build.errors import SyntaxFault
 from sarab.build.marshalled import canonical
 
 _FLAGS_UNCHECKED_HASH = 1
 
 
-def compile_source(source: bytes, image_path: str, shown_path: str) -> bytes:
+def compile_source(source: bytes, image_path: str, shown_path: str, target: targets.Target | None = None) -> bytes:
     """Compile the text of a .py file that will be `image_path` into the bytes of a .pyc file.
 
-    `shown_path` is what an error message calls it. Raises SyntaxFault with file and line.
+    `shown_path` is what an error message calls it; what happens on other targets than `target` is left out. Raises
+    SyntaxFault with file and line.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            code = compile(source, image_path, "exec", dont_inherit=True, optimize=0)
+            program: bytes | ast.Module = source
+            if target is not None and targets.mentions(source):
+                program = ast.parse(source, image_path)
+                if not targets.fold(program, target):
+                    program = source
+            code = compile(program, image_path, "exec", dont_inherit=True, optimize=0)
     except SyntaxError as error:
         raise SyntaxFault(f"{shown_path}:{error.lineno or 1}: {error.msg}.") from error
     except ValueError as error:  # NUL bytes

@@ -127,10 +127,11 @@ class Packer:
             self._digests.setdefault(package, []).append((path, hashlib.sha256(source).digest()))
 
     def _compile(self, path: str, source: bytes, shown: str) -> bytes:
-        key = self._cache.key("bytecode 2", importlib.util.MAGIC_NUMBER, sys.version, path, source)
+        target = self.analysis.target
+        key = self._cache.key("bytecode 3", importlib.util.MAGIC_NUMBER, sys.version, target, path, source)
         kept = self._cache.get(key)
         if kept is None:
-            kept = compile_source(source, path, shown)
+            kept = compile_source(source, path, shown, target)
             self._cache.put(key, kept)
         return kept
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sarab.build import target as targets
 from sarab.build.hooks import GATE_NAMES, NAMED_CHARACTER
 
 DEFERRED = 1
@@ -29,7 +30,7 @@ NAMED = 16
 SELF_TEST = 32
 """In a function that modules of the standard library have for their own command line or tests."""
 
-VERSION = 13
+VERSION = 14
 """Part of the cache's key: raise it when a scan of the same source gives something else."""
 
 _WITHOUT_CHILDREN = frozenset({ast.Load, ast.Store, ast.Del}).union(
@@ -97,15 +98,18 @@ class Scan:
         return cls(**{**values, "imports": imports, "prefixes": prefixes})
 
 
-def scan(source: bytes, top: str) -> Scan:
+def scan(source: bytes, top: str, target: targets.Target | None = None) -> Scan:
     """Scan the source of a module of the top-level package `top`; what does not parse imports nothing.
 
-    Strings that look like modules of `top` count as imports, and those of any package if `top` is empty.
+    What `from sarab import TARGET` leaves to other targets than `target` is not seen. Strings that look like modules of
+    `top` count as imports, and those of any package if `top` is empty.
     """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return Scan()
+    if target is not None and targets.mentions(source):
+        targets.fold(tree, target)
     visitor = _Visitor(tree, top)
     visitor.block(tree.body, 0)
     result = visitor.result
