@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sarab.device.network import Gso, Incoming, Network, Offload, Outgoing
+from sarab.testing.checks.promise import Broken as Broken
+from sarab.testing.checks.promise import must as _must
 from sarab.wire import ethernet, ipv4, tcp
 from sarab.wire.checksum import checksum, pseudo_header, verified
 
@@ -42,10 +44,6 @@ class FarEnd(Protocol):
         """Have the card receive frames."""
 
 
-class Broken(AssertionError):
-    """A promise of Network was not kept."""
-
-
 def check_network(make: Callable[[], tuple[Network, FarEnd]]) -> None:
     """Check a card; `make` returns a fresh one with its far end, on a quiet cable. Raises Broken."""
     for check in (_facts, _receives, _sends, _sums, _cuts, _bounds, _closes):
@@ -55,11 +53,6 @@ def check_network(make: Callable[[], tuple[Network, FarEnd]]) -> None:
         finally:
             card.close()
             card.close()  # harmless, by the interface
-
-
-def _must(promise: bool, words: str) -> None:
-    if not promise:
-        raise Broken(words)
 
 
 def _frame(number: int, size: int, destination: bytes = ethernet.BROADCAST) -> bytes:

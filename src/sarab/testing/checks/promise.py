@@ -1,0 +1,66 @@
+"""What the checkers share: a promise that was not kept, and a device that is open for as long as it is checked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from inspect import isawaitable
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, None]], object]
+"""Runs a coroutine to its end: asyncio.run, or what drives a virtual clock."""
+PATIENCE_SECONDS = 10.0
+"""How long one promise may take to be kept: a busy machine is no broken device."""
+
+
+class Broken(AssertionError):
+    """A promise of an interface was not kept; the text is the promise."""
+
+
+def must(promise: bool, words: str) -> None:
+    """Raise Broken with `words` unless the promise is kept."""
+    if not promise:
+        raise Broken(words)
+
+
+async def must_raise(
+    kinds: type[BaseException] | tuple[type[BaseException], ...], work: Awaitable[object], words: str
+) -> None:
+    """Raise Broken unless `work` ends by one of `kinds`."""
+    try:
+        await work
+    except kinds:
+        return
+    except Exception as error:
+        raise Broken(f"{words}, and it raised {type(error).__name__}: {error}") from error
+    raise Broken(words)
+
+
+async def within(work: Awaitable[T], words: str) -> T:
+    """Return what `work` returns; Broken if it takes longer than anything may."""
+    try:
+        return await asyncio.wait_for(work, PATIENCE_SECONDS)
+    except TimeoutError:
+        raise Broken(f"{words}: nothing happened in {PATIENCE_SECONDS:g} s") from None
+
+
+@asynccontextmanager
+async def opened(made: object) -> AsyncIterator[Any]:
+    """Open what `make` returned, a device, an awaitable of one or its async context; it is closed behind the block."""
+    if isawaitable(made):
+        made = await made
+    if hasattr(made, "__aenter__"):
+        async with cast(Any, made) as device:
+            yield device
+        return
+    try:
+        yield made
+    finally:
+        close = getattr(made, "close", None)
+        if close is not None:
+            for _ in range(2):  # twice is harmless, with every device
+                ended = close()
+                if isawaitable(ended):
+                    await ended
