@@ -1,7 +1,8 @@
 """``python -m bench.network`` (``make bench-net``): sarab's stack against Linux's own, the same programs in one run.
 
 Servers on one core answer a client on the other: the program on Linux's sockets (over a veth) with asyncio and with
-uvloop; the same program on sarab's stack in a Linux process (over a tap); and that with the stack compiled by mypyc.
+uvloop; the same program on sarab's stack in a Linux process (over a tap); that with the stack compiled by mypyc; and an
+image of it with the compiled stack, under KVM, whose machine has that one core for everything.
 `flow ...` is a server on the stack's own flows instead of asyncio.
 """
 
@@ -23,7 +24,10 @@ from bench.network.lab import PREFIX, SERVER_ADDRESS, Lab, lab
 from bench.network.measure import FLOW, MEASUREMENTS, PROGRAMS, Measurement, Server, chosen
 from bench.network.table import LINUX, Samples
 from bench.result import Failed, Unavailable
+from sarab.folders import cache_folder
+from sarab.machine import accelerator
 
+IMAGE, IMAGE_MEMORY = "image", "256M"
 UVLOOP = "uvloop==0.23.0"
 """Not among the packages of .venv: there uvicorn would find it, and every image with uvicorn would carry it."""
 
@@ -31,9 +35,9 @@ UVLOOP = "uvloop==0.23.0"
 class Contestant:
     """What serves: a stack, an event loop, a Python path."""
 
-    def __init__(self, name: str, *, path: str = "", uvloop: bool = False) -> None:
+    def __init__(self, name: str, *, path: str = "", uvloop: bool = False, image: bool = False) -> None:
         """`path`: where `sarab` is imported from, "" for this checkout's; of Linux what else is to be imported."""
-        self.name, self.path, self.uvloop = name, path, uvloop
+        self.name, self.path, self.uvloop, self.image = name, path, uvloop, image
         self.linux = uvloop or name == LINUX
 
     def runs(self, measurement: Measurement) -> bool:
@@ -54,7 +58,8 @@ class Contestant:
             return [*start, sys.executable, str(PROGRAMS / program), *(["uvloop"] if self.uvloop else [])]
         sarab = str(Path(sys.executable).with_name("sarab"))
         network = ["--tap", "tap0", "--ip", f"{SERVER_ADDRESS}/{PREFIX}"]
-        return [*start, sarab, "run", "--on", "process", *network, str(PROGRAMS / program)]
+        where = ("-q", "--accel", "kvm", "--memory", IMAGE_MEMORY) if self.image else ("--on", "process")
+        return [*start, sarab, "run", *where, *network, str(PROGRAMS / program)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
                         help=f"measure this only, or all that begin so; again: this too. "
                              f"{', '.join(each.name for each in MEASUREMENTS)}")  # fmt: skip
     parser.add_argument("--on", action="append", default=[], metavar="CONTESTANT",
-                        help="measure this column only: Linux, uvloop, sarab, compiled, or a --tree's")  # fmt: skip
+                        help="this column only: Linux, uvloop, sarab, compiled, image, or a --tree's")  # fmt: skip
     parser.add_argument("--tree", action="append", default=[], metavar="NAME=FOLDER",
                         help="one more column: sarab from another folder (before and after a change)")  # fmt: skip
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench-net.json", help="where every sample goes")
@@ -100,6 +105,7 @@ def contestants(names: Sequence[str], trees: Sequence[str]) -> list[Contestant]:
         "uvloop": lambda: Contestant("uvloop", path=str(_uvloop()), uvloop=True),
         "sarab": lambda: Contestant("sarab"),
         "compiled": lambda: Contestant("compiled", path=str(compiled_tree())),
+        IMAGE: _image,
     }
     for tree in trees:
         name, named, folder = tree.partition("=")
@@ -109,7 +115,25 @@ def contestants(names: Sequence[str], trees: Sequence[str]) -> list[Contestant]:
     for name in names:
         if name not in makers:
             raise Failed(f"nobody is called {name}: there are {', '.join(makers)}")
+    if not names:
+        try:
+            check_kvm()
+        except Unavailable as reason:
+            print(f"bench: no column '{IMAGE}': {reason}", file=sys.stderr)
+            del makers[IMAGE]
     return [make() for name, make in makers.items() if not names or name in names]
+
+
+def check_kvm() -> None:
+    """Raise Unavailable with a sentence where KVM does not run an image at the processor's speed."""
+    choice = accelerator.choose("auto", cache_folder())
+    if choice.name != "kvm":
+        raise Unavailable(choice.reason)
+
+
+def _image() -> Contestant:
+    check_kvm()
+    return Contestant(IMAGE, path=str(compiled_tree()), image=True)
 
 
 def _uvloop() -> Path:
@@ -129,13 +153,17 @@ def measure(
     """Return the samples of each contestant, and what failed. They take turns, so that a busy minute hits all."""
     results: dict[str, Samples] = {each.name: {} for each in everybody}
     failures: list[str] = []
-    programs = list(dict.fromkeys(each.program for each in wanted))
+
+    def served_by(measurement: Measurement) -> tuple[str, str]:
+        return measurement.program, measurement.name if measurement.alone else ""
+
+    rounds = list(dict.fromkeys(map(served_by, wanted)))
     with lab() as place, tempfile.TemporaryDirectory(prefix="sarab-bench-") as folder:
         log = Path(folder) / "server.log"
         for _ in range(runs):
-            for program in programs:
+            for program, alone in rounds:
                 for each in everybody:
-                    mine = [found for found in wanted if found.program == program and each.runs(found)]
+                    mine = [found for found in wanted if served_by(found) == (program, alone) and each.runs(found)]
                     if mine:
                         samples = results[each.name]
                         failures += [f"{each.name}: {why}" for why in _round(place, each, mine, samples, seconds, log)]

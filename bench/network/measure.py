@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import re
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.network.lab import SERVER_ADDRESS, Lab
+from bench.network.lab import SERVER_ADDRESS, SOURCES, Lab
 from bench.result import Failed
 
 PROGRAMS = Path(__file__).parent / "programs"
 KEEPING_PORT, CLOSING_PORT, BULK_PORT, UDP_PORT = 8000, 8001, 9000, 7000
 IDLE, IDLE_CLIENTS = 10_000, 4
 """Connections; a process may have a few thousand descriptors."""
+AT_ONCE = 64
+"""New connections under way."""
 PINGS, PING_INTERVAL = 400, "0.005"
 MB = 1e6
 
@@ -41,13 +46,15 @@ class Measurement(NamedTuple):
     """Returns values by their names: its own, and perhaps those of `more`."""
     more: tuple[tuple[str, str], ...] = ()
     """Names and units of further values."""
+    alone: bool = False
+    """It wants a server that has done nothing else yet."""
     mirage: float | None = None
     """MirageOS's on this kind of machine, Solo5 spt (shared/MIRAGEOS.md section 2.3), in another run."""
 
 
-def _wrk(server: Server, connections: int, port: int) -> float:
+def _wrk(server: Server, connections: int) -> float:
     """Return requests a second; Failed if wrk saw an error."""
-    words = ("wrk", "-t1", f"-c{connections}", f"-d{server.seconds}", f"http://{SERVER_ADDRESS}:{port}/")
+    words = ("wrk", "-t1", f"-c{connections}", f"-d{server.seconds}", f"http://{SERVER_ADDRESS}:{KEEPING_PORT}/")
     said = server.lab.run(words).stdout
     found = re.search(r"Requests/sec:\s+([\d.]+)", said)
     if found is None or "Socket errors" in said or "Non-2xx" in said:
@@ -55,12 +62,35 @@ def _wrk(server: Server, connections: int, port: int) -> float:
     return float(found[1])
 
 
-def _requests(name: str, connections: int, port: int = KEEPING_PORT) -> Callable[[Server], dict[str, float]]:
-    return lambda server: {name: _wrk(server, connections, port)}
+def _requests(name: str, connections: int) -> Callable[[Server], dict[str, float]]:
+    return lambda server: {name: _wrk(server, connections)}
+
+
+@functools.cache
+def _connector() -> Path:
+    """Return connect_client.c compiled: in Python it would be the slower end."""
+    source = PROGRAMS / "connect_client.c"
+    output = Path(__file__).parents[2] / "build" / "connect_client"
+    output.parent.mkdir(exist_ok=True)
+    words = (sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static", "-O2", "-std=gnu11")
+    done = subprocess.run((*words, "-o", output, source), check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"{source.name} does not compile: {done.stderr}")
+    return output
+
+
+def _connections(name: str) -> Callable[[Server], dict[str, float]]:
+    """Return what measures new connections a second, each with one request and closed by the server."""
+
+    def measure(server: Server) -> dict[str, float]:
+        words = (str(_connector()), SERVER_ADDRESS, str(CLOSING_PORT), str(AT_ONCE), str(server.seconds), *SOURCES)
+        return {name: float(server.lab.run(words).stdout)}
+
+    return measure
 
 
 def _idle(server: Server) -> dict[str, float]:
-    """How many MB the server's processes grow by IDLE idle connections."""
+    """How many MB the server's processes, or the image's machine, grow by IDLE idle connections."""
     before = _resident(server.process)
     client = str(PROGRAMS / "idle_client.py")
     words = (sys.executable, client, SERVER_ADDRESS, str(KEEPING_PORT), str(IDLE // IDLE_CLIENTS))
@@ -95,8 +125,9 @@ def _udp(direction: str) -> Callable[[Server], dict[str, float]]:
     def measure(server: Server) -> dict[str, float]:
         client = str(PROGRAMS / "udp_client.py")
         said = server.lab.run((sys.executable, client, SERVER_ADDRESS, direction, str(server.seconds)))
-        rate, lost = said.stdout.split()
-        return {f"udp {direction}": float(rate), f"udp {direction} lost": float(lost)}
+        rate, lost = map(float, said.stdout.split())
+        found = {f"udp {direction}": rate}
+        return found if math.isnan(lost) else {**found, f"udp {direction} lost": lost}
 
     return measure
 
@@ -116,13 +147,13 @@ MEASUREMENTS = (
     Measurement("http 1", RATE, HTTP, KEEPING_PORT, _requests("http 1", 1)),
     Measurement("http 64", RATE, HTTP, KEEPING_PORT, _requests("http 64", 64)),
     Measurement("http 1000", RATE, HTTP, KEEPING_PORT, _requests("http 1000", 1000)),
-    Measurement("connections", "a second", HTTP, KEEPING_PORT, _requests("connections", 64, CLOSING_PORT)),
-    Measurement("idle", "MB for 10,000", HTTP, KEEPING_PORT, _idle),
+    Measurement("connections", "a second", HTTP, KEEPING_PORT, _connections("connections")),
+    Measurement("idle", "MB for 10,000", HTTP, KEEPING_PORT, _idle, alone=True),
     Measurement("flow 1", RATE, FLOW, KEEPING_PORT, _requests("flow 1", 1), mirage=14_900),
     Measurement("flow 64", RATE, FLOW, KEEPING_PORT, _requests("flow 64", 64), mirage=59_750),
     Measurement("flow 1000", RATE, FLOW, KEEPING_PORT, _requests("flow 1000", 1000)),
     Measurement(
-        "flow connections", "a second", FLOW, KEEPING_PORT, _requests("flow connections", 64, CLOSING_PORT),
+        "flow connections", "a second", FLOW, KEEPING_PORT, _connections("flow connections"),
         mirage=10_740,
     ),
     Measurement("tcp in", "Gbit/s", BULK, BULK_PORT, _bulk("in"), mirage=3.49),

@@ -1,9 +1,11 @@
 """``udp_client.py ADDRESS in|out|echo SECONDS``: drive udp_server.py; print datagrams a second and % lost.
 
-`in`: send as fast as can be, and ask what arrived. `out`: be sent to. `echo`: keep WINDOW on their way.
+`in`: find the greatest pace at which less than LOSS_MAX are lost; the % is what is lost at twice that. `out`: be sent
+to. `echo`: keep WINDOW on their way.
 """
 
 import contextlib
+import math
 import socket
 import sys
 import time
@@ -13,6 +15,22 @@ WINDOW = 64
 LOST_AFTER = 0.2
 """Seconds of silence after which what is on its way is given up."""
 BUFFER = 4 << 20
+LOSS_MAX = 0.01
+RATE_FIRST, RATE_LEAST = 8_000.0, 1_000.0
+"""Datagrams a second."""
+PRECISION = 0.05
+"""Of the rate that is found."""
+TRIES = 3
+STEPS, STEP_SECONDS_MIN = 10, 0.25
+"""Tries that `SECONDS` are meant for, and how long each is at least."""
+TICK, SETTLE = 0.0005, 0.1
+"""Seconds between bursts, and until what was sent is read."""
+BURST = 64
+"""UDP_MAX_SEGMENTS, what one call may send."""
+PACE_KEPT = 0.9
+"""Below this part of the pace it is the sender that cannot."""
+UDP_SEGMENT = 103
+"""Linux's udp.h; Python has no name for it."""
 
 
 def connected(address: str, port: int) -> socket.socket:
@@ -32,19 +50,52 @@ def count(peer: socket.socket) -> int:
     raise SystemExit("the sink does not answer")
 
 
-def flood(address: str, seconds: float) -> tuple[float, int, int]:
-    """Return seconds, datagrams sent and datagrams that arrived."""
-    peer = connected(address, 7000)
+def offer(peer: socket.socket, rate: float, seconds: float) -> tuple[float, float]:
+    """Send `rate` datagrams a second for a time; return how many a second did leave, and the part that was lost."""
     count(peer)
     sent = 0
-    peer.settimeout(None)
-    started = time.monotonic()
-    while (now := time.monotonic()) - started < seconds:
-        for _ in range(64):
-            peer.send(DATAGRAM)
-        sent += 64
-    time.sleep(0.1)
-    return now - started, sent, count(peer)
+    started = now = time.monotonic()
+    while now - started < seconds:
+        due = int((now - started) * rate) - sent
+        while due > 0:
+            burst = min(due, BURST)
+            peer.send(DATAGRAM * burst)
+            sent += burst
+            due -= burst
+        time.sleep(TICK)
+        now = time.monotonic()
+    time.sleep(SETTLE)
+    return sent / (now - started), 1 - count(peer) / sent
+
+
+def find_rate(address: str, seconds: float) -> tuple[float, float]:
+    """Return the most datagrams a second of which less than LOSS_MAX are lost, and % lost when twice as many come."""
+    peer = connected(address, 7000)
+    peer.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(DATAGRAM))  # the kernel cuts: Python would be the slower end
+    step = max(seconds / STEPS, STEP_SECONDS_MIN)
+
+    def passes(rate: float) -> float:
+        """Return the pace of what was sent, if it arrived; 0 otherwise. A busy moment may spoil a try."""
+        for _ in range(TRIES):
+            left, lost = offer(peer, rate, step)
+            if lost < LOSS_MAX:
+                return left
+        return 0.0
+
+    low, high, best = 0.0, RATE_FIRST, 0.0
+    while (found := passes(high)) >= high * PACE_KEPT:
+        low, high, best = high, high * 2, found
+    if found:
+        return found, math.nan  # the sender is at its own end
+    while high - low > low * PRECISION:
+        middle = (low + high) / 2
+        if middle < RATE_LEAST:
+            raise SystemExit(f"the server loses {LOSS_MAX:.0%} even of {RATE_LEAST:.0f} datagrams a second")
+        if found := passes(middle):
+            low, best = middle, found
+        else:
+            high = middle
+    return best, 100 * offer(peer, 2 * best, step)[1]
 
 
 def be_flooded(address: str, seconds: float) -> tuple[float, int, int]:
@@ -78,8 +129,10 @@ def echo(address: str, seconds: float) -> tuple[float, int, int]:
 
 
 def main(address: str, direction: str, seconds: float) -> None:
-    measure = {"in": flood, "out": be_flooded, "echo": echo}[direction]
-    duration, sent, arrived = measure(address, seconds)
+    if direction == "in":
+        print(*find_rate(address, seconds))
+        return
+    duration, sent, arrived = {"out": be_flooded, "echo": echo}[direction](address, seconds)
     print(arrived / duration, max(100 * (1 - arrived / sent), 0.0) if sent > 0 else 100.0)
 
 
