@@ -14,6 +14,8 @@ class SarabError(Exception):
 
     exit_status = 1
     """What `sarab` exits with when this ends it."""
+    details: tuple[str, ...] = ()
+    """Lines that follow the sentence, if one is not enough: who needs what, or what mypy says."""
 
 
 class UsageError(SarabError):

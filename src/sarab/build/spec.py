@@ -1,10 +1,10 @@
-"""What a person names on the command line: app.py, package.module:function, `-m package`, or a directory."""
+"""What a person names: app.py, app.py:function, package.module:function, `-m package`, or a directory."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,9 @@ from sarab.build.errors import SpecError
 Kind = Literal["script", "module", "function"]
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CONFIGURED = {"entry": str, "include": list, "exclude": list, "data": list}
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
+Setting = str | int | float | bool | tuple[str | int | float | bool, ...]
+"""A value of [tool.sarab.keys]."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class Application:
     exclude: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     """Globs below `project`: more files for /app."""
+    keys: tuple[tuple[str, Setting], ...] = ()
+    """[tool.sarab.keys]: values for keys of a wired application."""
+    devices: tuple[tuple[str, str], ...] = ()
+    """[tool.sarab.devices]: a device's name, and the module:name of its provider."""
 
 
 def parse(spec: str) -> Application:
@@ -46,6 +53,9 @@ def parse(spec: str) -> Application:
     path = Path(spec)
     if path.is_dir():
         return _directory(path)
+    file, colon, function = spec.rpartition(":")
+    if colon and file.endswith(".py") and not path.exists() and _DOTTED.fullmatch(function):
+        return _script_function(Path(file), function)
     if spec.endswith(".py") or path.is_file():
         if not path.exists():
             raise SpecError(f"There is no file {spec}.")
@@ -68,6 +78,16 @@ def _script(path: Path) -> Application:
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror}.") from error
     return _configured(Application("script", path.stem, path.name, path.parent, script=path))
+
+
+def _script_function(path: Path, function: str) -> Application:
+    """app.py:main is app:main, with the file's folder to import from."""
+    if not path.exists():
+        raise SpecError(f"There is no file {path}.")
+    application = _script(path)
+    if not _DOTTED.fullmatch(path.stem) or "." in path.stem:
+        raise SpecError(f"{path}:{function} names a function of {path.name}, which is no name of a module.")
+    return replace(application, kind="function", target=f"{path.stem}:{function}", script=None)
 
 
 def _directory(path: Path) -> Application:
@@ -141,7 +161,35 @@ def _configured(application: Application) -> Application:
         tuple(table.get("include", ())),
         tuple(table.get("exclude", ())),
         tuple(table.get("data", ())),
+        _keys(table.get("keys", {}), project),
+        _devices(table.get("devices", {}), project),
     )
+
+
+def _keys(table: object, project: Path) -> tuple[tuple[str, Setting], ...]:
+    where = f"[tool.sarab.keys] in {project / 'pyproject.toml'}"
+    if not isinstance(table, dict):
+        raise SpecError(f"{where} must be a table of keys and their values.")
+    found: list[tuple[str, Setting]] = []
+    for name, value in table.items():
+        if not _KEY.fullmatch(name):
+            raise SpecError(f"{where} has {name!r}, which cannot be the name of a key.")
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, (str, int, float)) for item in items):
+            raise SpecError(f"{where}: {name} must be a text, a number, true or false, or a list of these.")
+        found.append((name.replace("_", "-"), tuple(value) if isinstance(value, list) else value))
+    return tuple(found)
+
+
+def _devices(table: object, project: Path) -> tuple[tuple[str, str], ...]:
+    where = f"[tool.sarab.devices] in {project / 'pyproject.toml'}"
+    if not isinstance(table, dict):
+        raise SpecError(f"{where} must be a table of devices and their providers.")
+    for name, value in table.items():
+        module, colon, function = value.partition(":") if isinstance(value, str) else ("", "", "")
+        if not (colon and _DOTTED.fullmatch(module) and _DOTTED.fullmatch(function)):
+            raise SpecError(f"{where}: {name} must name its provider as module:function, and is {value!r}.")
+    return tuple(table.items())
 
 
 def _table(project: Path) -> dict[str, Any]:

@@ -85,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         text = str(error)
         print(f"sarab: {text}{'' if text.endswith(('.', '?')) else '.'}", file=sys.stderr)
+        for line in error.details:
+            print(f"  {line}", file=sys.stderr)
         return error.exit_status
 
 

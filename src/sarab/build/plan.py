@@ -1,0 +1,188 @@
+"""How a wired application is put together on one target, as `python -m sarab.wiring.read` answers (decision 0060)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sarab.build.errors import WiringError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The application's function."""
+
+    module: str
+    name: str
+    file: str
+    line: int
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that is opened, and what it needs."""
+
+    id: str
+    name: str
+    type: str
+    provider: str
+    """module:name of what makes it."""
+    shipped: bool
+    """Whether the provider is sarab's own."""
+    file: str
+    line: int
+    needs: Mapping[str, str]
+    """Parameter -> id of the device."""
+
+
+@dataclass(frozen=True)
+class PlannedKey:
+    """A setting."""
+
+    name: str
+    type: str
+    doc: str
+    default: str | None
+    baked: str | None
+    required: bool
+    stage: str
+    """`any`, `build` or `boot`: when it can be given."""
+    secret: bool
+    choices: tuple[str, ...]
+    many: bool
+    environment: str
+    owner: str
+    """The application's function, or the id of the device whose provider takes it."""
+    file: str
+    line: int
+
+    @property
+    def is_flag(self) -> bool:
+        return self.type == "bool"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Devices stand in the order of their opening."""
+
+    target: str
+    entry: Entry
+    devices: tuple[Device, ...]
+    parameters: Mapping[str, str]
+    """The application's parameter -> id of its device."""
+    keys: tuple[PlannedKey, ...]
+    machine: tuple[tuple[str, str], ...]
+    """(kind, name) of what the machine must offer."""
+    source: str = field(repr=False)
+    """The main module."""
+    lines: Mapping[int, str] = field(repr=False)
+    """Line of the main module -> what it does, with file:line of who asked."""
+
+    def of_machine(self, kind: str) -> list[str]:
+        """The names of the machine's devices of a kind."""
+        return [name for one, name in self.machine if one == kind]
+
+    def device(self, identity: str) -> Device | None:
+        return next((device for device in self.devices if device.id == identity), None)
+
+    def manifest(self, root: Path) -> dict[str, Any]:
+        """What an image says of itself: nothing that is secret, and no path of this machine."""
+        return {
+            "target": self.target,
+            "entry": {**vars(self.entry), "file": _within(self.entry.file, root)},
+            "devices": [
+                {
+                    "id": d.id, "name": d.name, "type": d.type, "provider": d.provider, "shipped": d.shipped,
+                    "file": _within(d.file, root), "line": d.line, "needs": dict(d.needs),
+                }
+                for d in self.devices
+            ],
+            "parameters": dict(self.parameters),
+            "keys": [_public(key, root) for key in self.keys],
+            "machine": [{"kind": kind, "name": name} for kind, name in self.machine],
+        }  # fmt: skip
+
+
+def _public(key: PlannedKey, root: Path) -> dict[str, Any]:
+    values = {**vars(key), "choices": list(key.choices), "file": _within(key.file, root)}
+    if key.secret:
+        values.update(default=None, baked=None if key.baked is None else "(secret)")
+    return values
+
+
+def _within(file: str, root: Path) -> str:
+    """A file of the application as its folder has it, any other by its name: two checkouts give one image."""
+    path = Path(file)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def load(text: str | bytes | Mapping[str, Any]) -> Plan:
+    """The plan that a reader answered, or that a manifest holds. Raises WiringError for what is no plan."""
+    try:
+        values = json.loads(text) if isinstance(text, (str, bytes)) else text
+        if values.get("format", FORMAT) != FORMAT:
+            raise ValueError("format")
+        return Plan(
+            str(values["target"]),
+            _entry(values["entry"]),
+            tuple(map(_device, values["devices"])),
+            _texts(values["parameters"]),
+            tuple(map(_key, values["keys"])),
+            tuple((str(item["kind"]), str(item["name"])) for item in values["machine"]),
+            str(values.get("source", "")),
+            {int(number): str(line) for number, line in values.get("lines", {}).items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WiringError("The plan of the application's wiring is not one that this sarab understands.") from error
+
+
+def _entry(value: Any) -> Entry:
+    return Entry(
+        str(value["module"]), str(value["name"]), str(value["file"]), int(value["line"]), str(value.get("doc") or "")
+    )
+
+
+def _device(value: Any) -> Device:
+    return Device(
+        str(value["id"]),
+        str(value["name"]),
+        str(value["type"]),
+        str(value["provider"]),
+        bool(value["shipped"]),
+        str(value["file"]),
+        int(value["line"]),
+        _texts(value["needs"]),
+    )
+
+
+def _key(value: Any) -> PlannedKey:
+    return PlannedKey(
+        name=str(value["name"]),
+        type=str(value["type"]),
+        doc=str(value.get("doc") or ""),
+        default=_text_or_none(value.get("default")),
+        baked=_text_or_none(value.get("baked")),
+        required=bool(value["required"]),
+        stage=str(value["stage"]),
+        secret=bool(value["secret"]),
+        choices=tuple(map(str, value.get("choices") or ())),
+        many=bool(value.get("many")),
+        environment=str(value["environment"]),
+        owner=str(value["owner"]),
+        file=str(value["file"]),
+        line=int(value["line"]),
+    )
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {str(name): str(item) for name, item in value.items()}
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else str(value)
