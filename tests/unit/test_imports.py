@@ -25,6 +25,22 @@ def test_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_name_of_the_public_face_is_there() -> None:
+    import sarab
+
+    for name in sarab._FACE:
+        assert getattr(sarab, name) is not None
+    assert set(sarab._FACE) <= set(dir(sarab))
+    with pytest.raises(AttributeError, match="no attribute 'Stak'"):
+        _ = sarab.Stak
+
+
+def test_the_public_face_loads_nothing_before_it_is_asked() -> None:
+    code = "import sys; before = set(sys.modules); import sarab; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"sarab"}
+
+
 def imported_by(*words: str) -> set[str]:
     code = f"import sys; from sarab.cli.main import main; main({list(words)!r}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
@@ -53,10 +69,10 @@ def test_help_is_fast() -> None:
 
 
 def test_rooms_do_nothing_when_imported() -> None:
-    """A room's __init__ is its docstring."""
+    """A room's __init__ is its docstring; only sarab's own is a face."""
     import ast
 
-    for init in (ROOT / "src" / "sarab").rglob("__init__.py"):
+    for init in (ROOT / "src" / "sarab").glob("*/**/__init__.py"):
         body = ast.parse(init.read_text()).body
         assert len(body) == 1, f"{init} is more than a docstring"
         assert isinstance(body[0], ast.Expr), f"{init} has no docstring"

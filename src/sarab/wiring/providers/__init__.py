@@ -1,0 +1,1 @@
+"""What sarab itself provides: a table for each target, and one small module for each device in it."""
