@@ -10,6 +10,7 @@ from sarab.device.network import Buffer
 class Block(Protocol):
     """A block device. Requests may be made by many tasks at once; those that overlap have no order.
 
+    A write or discard that is cancelled may still be done, wholly or in part, until the next flush() has returned.
     Errors: OutOfRange, ReadOnly, DeviceFailed for one request, DeviceLost for good (sarab.device.errors).
     """
 

@@ -23,10 +23,13 @@ class FileDisk:
     def __init__(self, path: str, *, read_only: bool = False) -> None:
         """Raises DeviceLost with a sentence, for a file that is none, of no whole sectors, or used by another."""
         self.path, self.read_only, self.sector_size = path, read_only, SECTOR_SIZE
-        self._mutex = threading.Lock()
+        self._mutex = threading.Condition()
         self._users = 0
         """Transfers on their way: the descriptor is closed behind the last, for its number may be another file's."""
         self._closed = False
+        self._writing: set[int] = set()
+        """Numbers of the writes on their way, also of those whose caller was cancelled: a flush waits for them."""
+        self._next = 0
         try:
             self._descriptor = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
         except OSError as error:
@@ -61,7 +64,7 @@ class FileDisk:
     async def flush(self) -> None:
         """See Block."""
         if not self.read_only:
-            await self._do(lambda: os.fdatasync(self._descriptor))
+            await self._do(self._flush)
 
     async def discard(self, sector: int, count: int) -> None:
         """See Block. Nothing is done: Python reaches no fallocate() that makes holes."""
@@ -109,7 +112,22 @@ class FileDisk:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _write(self, offset: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, offset)
-            offset, view = offset + written, view[written:]
+        with self._mutex:
+            self._next += 1
+            number = self._next
+            self._writing.add(number)
+        try:
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(self._descriptor, view, offset)
+                offset, view = offset + written, view[written:]
+        finally:
+            with self._mutex:
+                self._writing.discard(number)
+                self._mutex.notify_all()
+
+    def _flush(self) -> None:
+        with self._mutex:
+            before = self._writing.copy()
+            self._mutex.wait_for(lambda: not before & self._writing)
+        os.fdatasync(self._descriptor)

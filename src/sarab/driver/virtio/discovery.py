@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sarab.device.network import DeviceLost, Network
 from sarab.driver.virtio import platform
-from sarab.driver.virtio.transport import ENTROPY, NETWORK, Transport
+from sarab.driver.virtio.transport import BLOCK, ENTROPY, NETWORK, Transport
+
+if TYPE_CHECKING:
+    from sarab.driver.virtio.block import VirtioBlock
 
 
 class Found(NamedTuple):
@@ -70,6 +73,22 @@ def networks(say: Callable[[str], None]) -> list[Network]:
         except (DeviceLost, MemoryError, OSError) as why:
             say(f"the network card {where} does not start: {why}")
     return cards
+
+
+def blocks(say: Callable[[str], None]) -> list[VirtioBlock]:
+    """Start this machine's disks and return them. `say` is given a sentence for each that does not start."""
+    kernel = platform.Kernel()
+    disks: list[VirtioBlock] = []
+    for where, transport, line in devices(kernel, say):
+        if transport.device_id != BLOCK:
+            continue
+        from sarab.driver.virtio.block import VirtioBlock
+
+        try:
+            disks.append(VirtioBlock(transport, kernel, line))
+        except (DeviceLost, MemoryError, OSError) as why:
+            say(f"the disk {where} does not start: {why}")
+    return disks
 
 
 def feed_entropy(say: Callable[[str], None]) -> int:

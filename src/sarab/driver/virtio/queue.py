@@ -1,4 +1,4 @@
-"""The split virtqueue (virtio 1.3 section 2.7), of single descriptors.
+"""The split virtqueue (virtio 1.3 section 2.7), of single descriptors and of chains of neighbours.
 
 The device is not trusted: every number that it writes is checked before it is used, and a wrong one is DeviceLost.
 """
@@ -6,10 +6,13 @@ The device is not trusted: every number that it writes is checked before it is u
 from __future__ import annotations
 
 from _thread import allocate_lock
+from collections.abc import Sequence
 
 from sarab.device.network import DeviceLost
 from sarab.driver.virtio.platform import Region
 
+F_NEXT = 1
+"""VIRTQ_DESC_F_NEXT: the buffer goes on in another descriptor."""
 F_WRITE = 2
 """VIRTQ_DESC_F_WRITE: the device writes to this buffer."""
 ALIGNMENT = 64
@@ -89,6 +92,26 @@ class VirtQueue:
         self._lengths[descriptor] = length if flags & F_WRITE else 0
         self.lent[descriptor] = 1
         self._avail[2 + (self._avail_idx & self.size - 1)] = descriptor
+        self._avail_idx = self._avail_idx + 1 & 0xFFFF
+
+    def add_chain(self, head: int, pieces: Sequence[tuple[int, int, int]]) -> None:
+        """Give the device a buffer of several pieces, (address, length, flags), in descriptors from `head` on.
+
+        It is given back as `head`, with the bytes written to all its pieces.
+        """
+        desc64, desc32 = self._desc64, self._desc32
+        last = head + len(pieces) - 1
+        writable = 0
+        for descriptor, (address, length, flags) in enumerate(pieces, head):
+            desc64[2 * descriptor] = address
+            at = 4 * descriptor
+            desc32[at + 2] = length
+            desc32[at + 3] = flags if descriptor == last else flags | F_NEXT | descriptor + 1 << 16
+            if flags & F_WRITE:
+                writable += length
+        self._lengths[head] = writable
+        self.lent[head] = 1
+        self._avail[2 + (self._avail_idx & self.size - 1)] = head
         self._avail_idx = self._avail_idx + 1 & 0xFFFF
 
     def publish(self) -> bool:
