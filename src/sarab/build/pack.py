@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import marshal
 import os
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from sarab.build.closure import PROGRAM
 from sarab.build.errors import ObjectError, SyntaxFault
 from sarab.build.interpreter import APPLICATION, EXECUTABLE, SITE_PACKAGES, STDLIB
 from sarab.build.libraries import Libraries
+from sarab.build.marshalled import canonical
 from sarab.build.resolve import Area, Found, Kind
 from sarab.build.tree import File, Tree
 from sarab.runtime import start as runtime_start
@@ -27,6 +29,7 @@ from sarab.runtime import start as runtime_start
 START = "/boot/start.pyc"
 START_FILE = "/boot/start"
 OBJECTS_FILE = "/boot/objects"
+MODULES_FILE = "/boot/modules"
 ENVIRONMENT = (("LC_CTYPE", "C.UTF-8"), ("HOME", "/tmp"))
 """C.UTF-8 is built into glibc since 2.35: text is UTF-8 with no locale file. Not LC_ALL: gettext would look for
 catalogues."""
@@ -58,6 +61,9 @@ class Packer:
         self._tree = self.packed.tree
         self._libraries = Libraries(self._tree, elf.strip)
         self._digests: dict[str, list[tuple[str, bytes]]] = {}
+        self._index: dict[str, tuple[str, str, int]] = {}
+        """For MODULES_FILE: module -> the folder that is searched for it, the file below that, and its size in bytes
+        (0: it is no bytecode)."""
 
     def pack(self) -> Packed:
         """Everything but the start file, which depends on more than the closure."""
@@ -77,6 +83,9 @@ class Packer:
         self._tree.add_directory(APPLICATION)
         self._tree.add_directory(SITE_PACKAGES)
         self._tree.add_directory(f"{STDLIB}/lib-dynload")  # a landmark: without it CPython warns about its prefix
+        if not self._with_source:
+            table = tuple((name, *place) for name, place in sorted(self._index.items()))
+            self._tree.add(MODULES_FILE, File(canonical(marshal.dumps(table))))
         self._finish_inputs()
         return self.packed
 
@@ -100,11 +109,15 @@ class Packer:
                 if found.area is Area.APPLICATION:
                     raise
                 self.packed.module_count -= 1
+            else:
+                if found.kind is Kind.SOURCE:
+                    self._add_to_index(found, found.image_path + "c")
         elif found.kind is Kind.BYTECODE:
             data = read_file(found.path or "")
             if data[:4] != importlib.util.MAGIC_NUMBER:
                 raise ObjectError(f"{found.path} is bytecode of another Python than {sys.version.split()[0]}.")
             self._put(found.image_path + "c", data, package, found.path or "")
+            self._add_to_index(found, found.image_path + "c")
         elif found.kind is Kind.EXTENSION:
             before = self._tree.size()
             try:
@@ -112,8 +125,18 @@ class Packer:
             except ObjectError as error:
                 raise ObjectError(f"{error} (the module {found.name})") from error
             self.packed.sizes[package] += self._tree.size() - before
+            self._add_to_index(found, found.image_path)
         elif found.kind is Kind.NAMESPACE:
             self._tree.add_directory(os.path.dirname(found.image_path))
+
+    def _add_to_index(self, found: Found, path: str) -> None:
+        """Say where the interpreter would find a module, for which it would have to look into every folder."""
+        entry = self._tree.entries.get(path)
+        if isinstance(entry, File):
+            parts = path.split("/")
+            at = -2 if found.is_package else -1
+            size = 0 if found.kind is Kind.EXTENSION else len(entry.data)
+            self._index[found.name] = "/".join(parts[:at]), "/".join(parts[at:]), size
 
     def _add_source(self, path: str, source: bytes, shown: str, package: str) -> None:
         bytecode = self._compile(path, source, shown)

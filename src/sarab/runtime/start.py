@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MARK_DEVICE = "/dev/mark"
 SEAL_DEVICE = "/dev/seal"
 OBJECTS = "/boot/objects"
+MODULES = "/boot/modules"
 _OURS = "/boot/start.pyc"
 _PYC_HEADER_SIZE = 16
 _RTLD_LAZY = 1
@@ -38,6 +39,7 @@ def start() -> None:
     root = own.removesuffix(_OURS) if own.endswith(_OURS) else None
     if root is not None:
         sys.path[:] = _image_path(root)
+        _add_index(root)
     if root is not None or posix.environ.get(b"SARAB_TAP"):
         sys.meta_path.insert(0, _Network(sys.path[:]))
     if posix.environ.get(b"SARAB_SEAL") == b"1":
@@ -58,6 +60,72 @@ def start() -> None:
         raise
     except BaseException as error:
         _report(error)
+
+
+class _Index:
+    """Finds the image's modules in a table that `sarab build` made, where CPython's finder looks into every directory.
+
+    It says of a module just what that one would say, or nothing: of what is not in the table, and once a program has
+    other directories searched than the image's. The table: module -> the folder that is searched, the file below it,
+    and its size in bytes (0: it is a shared object).
+    """
+
+    def __init__(self, root: str, modules: "dict[str, list[Any]]") -> None:
+        from _frozen_importlib_external import ExtensionFileLoader, SourcelessFileLoader
+
+        class Loader(SourcelessFileLoader):
+            """Reads a file in one piece, its size being known, and believes it: nobody can have changed it."""
+
+            size = 0
+
+            def get_code(self, fullname: str) -> "CodeType | None":
+                if self.size == 0:
+                    return super().get_code(fullname)
+                file = posix.open(self.path, posix.O_RDONLY | posix.O_CLOEXEC)
+                try:
+                    data = posix.read(file, self.size)
+                finally:
+                    posix.close(file)
+                code: CodeType = marshal.loads(memoryview(data)[_PYC_HEADER_SIZE:])
+                return code
+
+        self._root = root
+        self._modules = modules
+        self._path = sys.path[:]
+        self._bytecode, self._extension = Loader, ExtensionFileLoader
+        self._spec = type(sys.__spec__)
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
+        try:
+            folder, file, size = self._modules[name]
+        except KeyError:
+            return None
+        folder = self._root + folder
+        if sys.path != self._path if path is None else type(path) is not list or path != [folder]:
+            return None
+        origin = f"{folder}/{file}"
+        package, slash, _ = file.rpartition("/")
+        loader: Any
+        if size == 0:
+            loader = self._extension(name, origin)
+        else:
+            loader = self._bytecode(name, origin)
+            loader.size = size
+        spec = self._spec(name, loader, origin=origin, is_package=slash != "")
+        if spec.submodule_search_locations is not None:
+            spec.submodule_search_locations.append(f"{folder}/{package}")
+        spec._set_fileattr = True  # type: ignore[attr-defined]  # as spec_from_file_location() does
+        return spec
+
+
+def _add_index(root: str) -> None:
+    """Look into the image's table of modules before its directories. An image with sources has none."""
+    try:
+        with open(root + MODULES, "rb") as file:
+            table = marshal.loads(file.read())
+    except OSError:
+        return
+    sys.meta_path.insert(-1, _Index(root, {name: place for name, *place in table}))
 
 
 class _Network:
