@@ -1,0 +1,126 @@
+"""The clock, the randomness, the console and the log of a host of a World."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from sarab.device.log import Field, Level
+from sarab.testing.virtual import BEGIN, SECOND
+
+if TYPE_CHECKING:
+    from sarab.testing.world import World
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""What the clock on the wall shows when a world begins."""
+_EPOCH_NS = int(EPOCH.timestamp()) * SECOND
+
+
+class Event(NamedTuple):
+    """Something that a host's Log was told."""
+
+    time: int
+    """Nanoseconds of virtual time since the world began."""
+    level: Level
+    name: str
+    """Of the part of the log; "" of the log itself."""
+    message: str
+    fields: dict[str, Field]
+
+
+class HostClock:
+    """device.clock.Clock: the world's time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def monotonic(self) -> int:
+        """See Clock."""
+        return self._world.loop.now
+
+    def wall(self) -> int:
+        """See Clock."""
+        return _EPOCH_NS + self._world.loop.now - BEGIN
+
+    def now(self) -> datetime:
+        """See Clock."""
+        return EPOCH + timedelta(microseconds=(self._world.loop.now - BEGIN) // 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        await asyncio.sleep(seconds)
+
+
+class HostRandom:
+    """device.random.Random, from a seed: for tests and nothing else."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+
+    def bytes(self, count: int) -> bytes:
+        """See Random."""
+        return self._chance.randbytes(count)
+
+    def below(self, bound: int) -> int:
+        """See Random."""
+        if bound < 1:
+            raise ValueError(f"there is no number below {bound}")
+        return self._chance.randrange(bound)
+
+
+class HostConsole:
+    """device.console.Console; what was written on it stays when the host ends."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        """Everything that was written, print() included."""
+        self._typed: asyncio.Queue[str] = asyncio.Queue()
+
+    @property
+    def lines(self) -> list[str]:
+        """The text in lines, without their ends."""
+        return self.text.splitlines()
+
+    def write(self, text: str) -> None:
+        """See Console."""
+        self.text += text
+
+    async def read_line(self) -> str:
+        """See Console."""
+        return await self._typed.get()
+
+    def type(self, line: str) -> None:
+        """Have the program read this line; its end is added. "" is the end of the input."""
+        self._typed.put_nowait(line if line == "" or line.endswith("\n") else f"{line}\n")
+
+
+class HostLog:
+    """device.log.Log: keeps what it is told in `events`."""
+
+    def __init__(self, world: World, events: list[Event], name: str = "") -> None:
+        self._world, self._events, self._name = world, events, name
+
+    def _add(self, level: Level, message: str, fields: dict[str, Field]) -> None:
+        self._events.append(Event(self._world.loop.now - BEGIN, level, self._name, message, fields))
+
+    def debug(self, message: str, /, **fields: Field) -> None:
+        """See Log."""
+        self._add(Level.DEBUG, message, fields)
+
+    def info(self, message: str, /, **fields: Field) -> None:
+        """See Log."""
+        self._add(Level.INFO, message, fields)
+
+    def warning(self, message: str, /, **fields: Field) -> None:
+        """See Log."""
+        self._add(Level.WARNING, message, fields)
+
+    def error(self, message: str, /, **fields: Field) -> None:
+        """See Log."""
+        self._add(Level.ERROR, message, fields)
+
+    def named(self, name: str, /) -> HostLog:
+        """See Log."""
+        return HostLog(self._world, self._events, f"{self._name}.{name}" if self._name else name)
