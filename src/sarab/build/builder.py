@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sarab.build import elf, image, sarabfs
+from sarab.build import elf, image, sarabfs, typecheck, wired
 from sarab.build.analysis import Analysis, analyse
 from sarab.build.cache import Cache
 from sarab.build.closure import Closure
 from sarab.build.errors import BuildError
 from sarab.build.interpreter import EXECUTABLE
 from sarab.build.pack import START_FILE, Packer, start_file
-from sarab.build.spec import parse
+from sarab.build.spec import Application, parse
+from sarab.build.target import Target
 from sarab.build.tree import File
+from sarab.build.wired import Wired
 
 KERNEL = Path(__file__).with_name("kernel.elf")
 
@@ -51,6 +54,12 @@ class BuildOptions:
     """Arguments baked into the image, before those of the kernel's command line."""
     kernel_options: tuple[str, ...] = ()
     """Kernel options baked into the image (`trace`, `marks`)."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Keys of a wired application (decision 0060), as texts: constants of the image."""
+    bake_secrets: bool = False
+    """Whether a key that is a secret may be one of them."""
+    types: bool = True
+    """Check the types of a wired application, if mypy is installed."""
     cache: Path | None = None
     """The cache's folder; None is $SARAB_CACHE, else ~/.cache/sarab."""
     progress: Callable[[str], None] | None = field(default=None, compare=False)
@@ -75,6 +84,51 @@ class BuildResult:
     """Why every module is in."""
 
 
+@dataclass(frozen=True)
+class Checked:
+    """An application that could be packed."""
+
+    application: Application
+    """As it was named."""
+    wired: Wired | None
+    analysis: Analysis
+    warnings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the image is called: as its file, if the application does not call itself something else."""
+        if self.wired is not None:
+            entry = self.wired.plan.entry
+            if entry.title != entry.name and re.fullmatch(r"[\w.-]+", entry.title):
+                return entry.title
+        return self.application.name
+
+
+def check(spec: str, options: BuildOptions, target: Target = "machine") -> Checked:
+    """Everything but packing: the wiring, the closure, the types. Raises BuildError."""
+    progress = options.progress or (lambda _: None)
+    cache = Cache(options.cache)
+    progress("reading the application")
+    application = parse(spec)
+    found = wired.prepare(application, wired.Request(target, options.keys, options.bake_secrets), cache.folder)
+    analysis = analyse(
+        application if found is None else found.program,
+        cache,
+        options.include,
+        options.exclude,
+        options.seal,
+        options.with_source,
+        progress,
+        target,
+    )
+    warnings = [*analysis.closure.warnings]
+    if found is not None and options.types:
+        progress("checking types")
+        not_checked = typecheck.check(found, analysis, cache)
+        warnings += [not_checked] if not_checked is not None else []
+    return Checked(application, found, analysis, tuple(warnings))
+
+
 def build(spec: str, options: BuildOptions) -> BuildResult:
     """Build the application `spec` (file.py, package.module:function, `-m package` or a directory) into an image.
 
@@ -83,20 +137,17 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
     began = time.monotonic()
     progress = options.progress or (lambda _: None)
     cache = Cache(options.cache)
-    progress("reading the application")
-    application = parse(spec)
-    output = options.output or Path(f"{application.name}.elf")
     kernel = _read_kernel(options.kernel)
-    analysis = analyse(
-        application, cache, options.include, options.exclude, options.seal, options.with_source, progress
-    )
+    checked = check(spec, options)
+    analysis = checked.analysis
+    output = options.output or Path(f"{checked.name}.elf")
     packer = Packer(analysis, cache, options.with_source, progress)
     packed = packer.pack()
     kernel_options = options.kernel_options + (("seal",) if options.seal else ())
     start = start_file(analysis, options.environment, options.arguments, options.tmp, kernel_options)
     packed.tree.add(START_FILE, File(start))
     progress("writing the image")
-    manifest = _manifest(options, kernel, analysis, packer)
+    manifest = _manifest(options, kernel, checked, packer)
     data = image.assemble(kernel, sarabfs.write(packed.tree), manifest, compress=options.compress)
     image.write(output, data)
     cache.prune()
@@ -107,7 +158,7 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
         packed.module_count,
         len(packed.tree.entries),
         time.monotonic() - began,
-        tuple(analysis.closure.warnings),
+        checked.warnings,
         dict(packed.sizes.most_common()),
         analysis.closure,
     )
@@ -115,9 +166,8 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
 
 def explain(spec: str, module: str, options: BuildOptions) -> tuple[list[str], bool]:
     """Lines that say why `module` is in the image of `spec`, and whether it is. Raises BuildError."""
-    cache = Cache(options.cache)
-    analysis = analyse(parse(spec), cache, options.include, options.exclude, options.seal, options.with_source)
-    closure = analysis.closure
+    checked = check(spec, replace(options, types=False))
+    closure = checked.analysis.closure
     chain = closure.explain(module)
     if not chain and module in closure.undeclared:
         optional = closure.undeclared[module][0]
@@ -130,7 +180,7 @@ def explain(spec: str, module: str, options: BuildOptions) -> tuple[list[str], b
             importers = sorted({edge.importer for edge in closure.missing[module]})
             return [f"{module} is not in the image: it was not found. Imported by {', '.join(importers)}."], False
         return [f"{module} is not in the image: nothing in it imports {module}."], False
-    lines = [analysis.application.target if chain[0][0] == "__main__" else chain[0][0] or "the image"]
+    lines = [checked.application.target if chain[0][0] == "__main__" else chain[0][0] or "the image"]
     for depth, (name, edge) in enumerate(chain[1:], 1):
         reason = f"line {edge.line}" if edge and edge.line else ""
         if edge and edge.why:
@@ -151,8 +201,9 @@ def _read_kernel(path: Path | None) -> bytes:
         raise BuildError(f"The kernel {place} cannot be read: {error.strerror}.") from error
 
 
-def _manifest(options: BuildOptions, kernel: bytes, analysis: Analysis, packer: Packer) -> dict[str, Any]:
-    packed = packer.packed
+def _manifest(options: BuildOptions, kernel: bytes, checked: Checked, packer: Packer) -> dict[str, Any]:
+    packed, application = packer.packed, checked.application
+    wiring = checked.wired.plan.manifest(application.root) if checked.wired is not None else None
     executable = packed.tree.entries[EXECUTABLE]
     assert isinstance(executable, File)
     return {
@@ -166,13 +217,14 @@ def _manifest(options: BuildOptions, kernel: bytes, analysis: Analysis, packer: 
         },
         "libc": packed.libc,
         "application": {
-            "name": analysis.application.name,
-            "kind": analysis.application.kind,
-            "target": analysis.application.target,
+            "name": checked.name,
+            "kind": application.kind,
+            "target": application.target,
         },
         "modules": packed.module_count,
         "files": len(packed.tree.entries),
-        "devices": [],
+        "devices": wiring["machine"] if wiring is not None else [],
+        "wiring": wiring,
         "distributions": packer.distributions(),
         "inputs": packed.inputs,
         "options": {
@@ -180,8 +232,8 @@ def _manifest(options: BuildOptions, kernel: bytes, analysis: Analysis, packer: 
             "compress": options.compress,
             "seal": options.seal,
             "tmp": options.tmp,
-            "include": [*analysis.application.include, *options.include],
-            "exclude": [*analysis.application.exclude, *options.exclude],
+            "include": [*application.include, *options.include],
+            "exclude": [*application.exclude, *options.exclude],
             "environment": [f"{name}={value}" for name, value in options.environment],
             "arguments": list(options.arguments),
             "kernel_options": list(options.kernel_options),

@@ -11,6 +11,8 @@ from typing import Any
 from sarab.build.errors import WiringError
 
 FORMAT = 1
+SECRET = "(secret)"
+"""What is shown of a secret's value."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Entry:
     file: str
     line: int
     doc: str = ""
+    title: str = ""
+    """What the person calls the application."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,18 @@ class PlannedKey:
     doc: str
     default: str | None
     baked: str | None
+    """What the build was given; of a secret, only that it was."""
+    configured: str | None
+    """What pyproject.toml says; of a secret, only that it does."""
     required: bool
     stage: str
     """`any`, `build` or `boot`: when it can be given."""
     secret: bool
     choices: tuple[str, ...]
+    flag: bool
+    """Yes or no: --name and --no-name."""
     many: bool
+    """It may be given again, for a longer list."""
     environment: str
     owner: str
     """The application's function, or the id of the device whose provider takes it."""
@@ -63,8 +73,18 @@ class PlannedKey:
     line: int
 
     @property
-    def is_flag(self) -> bool:
-        return self.type == "bool"
+    def word(self) -> str:
+        """What a command line has of it."""
+        return f"--[no-]{self.name}" if self.flag else f"--{self.name}"
+
+    @property
+    def value(self) -> str | None:
+        """What it is if nobody says anything at boot; None if it must be said."""
+        if self.secret and (self.baked is not None or self.configured is not None):
+            return SECRET
+        return (
+            self.baked if self.baked is not None else self.configured if self.configured is not None else self.default
+        )
 
 
 @dataclass(frozen=True)
@@ -112,8 +132,12 @@ class Plan:
 def _public(key: PlannedKey, root: Path) -> dict[str, Any]:
     values = {**vars(key), "choices": list(key.choices), "file": _within(key.file, root)}
     if key.secret:
-        values.update(default=None, baked=None if key.baked is None else "(secret)")
+        values.update(default=None, baked=_hidden(key.baked), configured=_hidden(key.configured))
     return values
+
+
+def _hidden(value: str | None) -> str | None:
+    return None if value is None else SECRET
 
 
 def _within(file: str, root: Path) -> str:
@@ -144,7 +168,12 @@ def load(text: str | bytes | Mapping[str, Any]) -> Plan:
 
 def _entry(value: Any) -> Entry:
     return Entry(
-        str(value["module"]), str(value["name"]), str(value["file"]), int(value["line"]), str(value.get("doc") or "")
+        str(value["module"]),
+        str(value["name"]),
+        str(value["file"]),
+        int(value["line"]),
+        str(value.get("doc") or ""),
+        str(value.get("title") or value["name"]),
     )
 
 
@@ -168,10 +197,12 @@ def _key(value: Any) -> PlannedKey:
         doc=str(value.get("doc") or ""),
         default=_text_or_none(value.get("default")),
         baked=_text_or_none(value.get("baked")),
+        configured=_text_or_none(value.get("configured")),
         required=bool(value["required"]),
         stage=str(value["stage"]),
         secret=bool(value["secret"]),
         choices=tuple(map(str, value.get("choices") or ())),
+        flag=bool(value.get("flag")),
         many=bool(value.get("many")),
         environment=str(value["environment"]),
         owner=str(value["owner"]),

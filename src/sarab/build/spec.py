@@ -14,8 +14,6 @@ Kind = Literal["script", "module", "function"]
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CONFIGURED = {"entry": str, "include": list, "exclude": list, "data": list}
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
-Setting = str | int | float | bool | tuple[str | int | float | bool, ...]
-"""A value of [tool.sarab.keys]."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Application:
     exclude: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     """Globs below `project`: more files for /app."""
-    keys: tuple[tuple[str, Setting], ...] = ()
-    """[tool.sarab.keys]: values for keys of a wired application."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """[tool.sarab.keys]: values for keys of a wired application, as a command line would say them."""
     devices: tuple[tuple[str, str], ...] = ()
     """[tool.sarab.devices]: a device's name, and the module:name of its provider."""
 
@@ -166,18 +164,19 @@ def _configured(application: Application) -> Application:
     )
 
 
-def _keys(table: object, project: Path) -> tuple[tuple[str, Setting], ...]:
+def _keys(table: object, project: Path) -> tuple[tuple[str, str], ...]:
     where = f"[tool.sarab.keys] in {project / 'pyproject.toml'}"
     if not isinstance(table, dict):
         raise SpecError(f"{where} must be a table of keys and their values.")
-    found: list[tuple[str, Setting]] = []
+    found: list[tuple[str, str]] = []
     for name, value in table.items():
         if not _KEY.fullmatch(name):
             raise SpecError(f"{where} has {name!r}, which cannot be the name of a key.")
         items = value if isinstance(value, list) else [value]
         if not all(isinstance(item, (str, int, float)) for item in items):
             raise SpecError(f"{where}: {name} must be a text, a number, true or false, or a list of these.")
-        found.append((name.replace("_", "-"), tuple(value) if isinstance(value, list) else value))
+        words = ("yes" if item is True else "no" if item is False else str(item) for item in items)
+        found.append((name.replace("_", "-"), ",".join(words)))
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -262,26 +263,20 @@ def read(root: Path, entry: Entry, request: Request, keys: Mapping[str, Any], de
     command += [f"{entry.module}:{entry.name}", request.target]
     question = json.dumps({"baked": dict(request.keys), "keys": dict(keys), "devices": dict(devices)})
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    try:
-        output, error = process.communicate(question.encode(), READ_SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)  # faulthandler writes where it is
-        output, error = process.communicate()
-        raise WiringError(
-            f"{_shown(entry.file)} was imported to read its wiring, and that did not end within {READ_SECONDS_MAX} s"
-            f"{_place(error, root)}: what waits belongs into the function with @unikernel."
-        ) from None
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    # What the application prints while it is imported cannot mix with the answer, which has a file of its own.
+    with tempfile.TemporaryFile() as answered:
+        environment = {**os.environ, "PYTHONPATH": path, "SARAB_PLAN_FD": str(answered.fileno())}
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environment,
+            pass_fds=[answered.fileno()],
+        )
+        error = _wait(process, question.encode(), entry, root)
+        answered.seek(0)
+        output = answered.read()
     answer = _answer(output)
     if answer is None:
         last = error.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
@@ -296,16 +291,28 @@ def read(root: Path, entry: Entry, request: Request, keys: Mapping[str, Any], de
     return plans.load(answer)
 
 
+def _wait(process: subprocess.Popen[bytes], question: bytes, entry: Entry, root: Path) -> bytes:
+    """Wait for its end, and return what it wrote to standard error."""
+    try:
+        return process.communicate(question, READ_SECONDS_MAX)[1]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # faulthandler writes where it is
+        error = process.communicate()[1]
+        raise WiringError(
+            f"{_shown(entry.file)} was imported to read its wiring, and that did not end within {READ_SECONDS_MAX} s"
+            f"{_place(error, root)}: what waits belongs into the function with @unikernel."
+        ) from None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _answer(output: bytes) -> dict[str, Any] | None:
-    """The answer is the last line: an application may print while it is imported."""
-    for line in reversed(output.splitlines()):
-        if line.startswith(b"{"):
-            try:
-                value = json.loads(line)
-            except ValueError:
-                continue
-            return value if isinstance(value, dict) else None
-    return None
+    try:
+        value = json.loads(output)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _place(error: bytes, root: Path) -> str:

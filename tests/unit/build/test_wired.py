@@ -137,8 +137,9 @@ def test_tables_of_pyproject_are_checked(here: Path, table: str, sentence: str) 
 def test_tables_of_pyproject_are_read(here: Path) -> None:
     (here / "app.py").write_text(HEAD + MAIN)
     (here / "pyproject.toml").write_text(
-        '[tool.sarab.keys]\nmax_size = "1M"\npeers = ["a", "b"]\n[tool.sarab.devices]\ndata = "app:block"\n'
+        '[tool.sarab.keys]\nmax_size = "1M"\npeers = ["a", "b"]\nfast = true\n'
+        '[tool.sarab.devices]\ndata = "app:block"\n'
     )
     application = parse("app.py")
-    assert application.keys == (("max-size", "1M"), ("peers", ("a", "b")))
+    assert application.keys == (("max-size", "1M"), ("peers", "a,b"), ("fast", "yes"))
     assert application.devices == (("data", "app:block"),)

@@ -1,0 +1,145 @@
+"""mypy on a wired application and its main module, as strict as the project's own configuration says.
+
+An error in the main module is one of the wiring: it is told by what its line does, in the terms of the application.
+Errors in the application's own files are told as mypy tells them. What was found to be right is not checked again
+until a file of it changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from sarab.build.analysis import Analysis
+from sarab.build.cache import Cache
+from sarab.build.errors import TypesError
+from sarab.build.plan import Plan
+from sarab.build.resolve import Area
+from sarab.build.wired import Wired
+
+CONFIGURATIONS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
+"""In mypy's own order; in the last two it is a section."""
+FOLDERS_UP_MAX = 8
+"""Of the folders above an application that are looked through for a configuration."""
+ERRORS_SHOWN_MAX = 20
+_LINE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::\d+)?: (?P<severity>error|note|warning): (?P<text>.*)")
+_ARGUMENT = re.compile(r"""Argument .* has incompatible type ".*"; expected "(?P<expected>[^"]+)\"""")
+_OURS = Path(__file__).parents[1]
+FLAGS = (
+    "--no-error-summary", "--no-pretty", "--no-color-output", "--hide-error-context", "--show-absolute-path",
+    "--show-error-codes",
+)  # fmt: skip
+
+
+def check(wired: Wired, analysis: Analysis, cache: Cache) -> str | None:
+    """Check the types; returns a sentence if that could not be done. Raises TypesError."""
+    if find_spec("mypy") is None:
+        return "mypy is not installed beside this interpreter, so types were not checked: pip install mypy."
+    configuration = find_configuration(wired.application.project or wired.application.root)
+    key = cache.key("types 1", *_inputs(wired, analysis, configuration))
+    if cache.get(key) is not None:
+        return None
+    output, status = _run(wired, configuration, cache.folder / "mypy")
+    problems = list(_problems(output, wired.plan, wired.main))
+    if not problems and status not in (0, 1):
+        last = (output.strip().splitlines() or ["no word"])[-1]
+        raise TypesError(f"mypy could not check {wired.application.target}: {last}")
+    if problems:
+        shown = problems[:ERRORS_SHOWN_MAX]
+        if len(problems) > len(shown):
+            shown.append(f"... and {len(problems) - len(shown)} more")
+        raise TypesError(
+            f"The types of {wired.application.target} do not fit together (--no-types builds it)", tuple(shown)
+        )
+    cache.put(key, b"right")
+    return None
+
+
+def find_configuration(folder: Path) -> Path | None:
+    """The file that configures mypy for an application in `folder`; None if there is none."""
+    for place in [folder, *folder.parents][:FOLDERS_UP_MAX]:
+        for name in CONFIGURATIONS:
+            path = place / name
+            if path.is_file() and _configures(path):
+                return path
+        if (place / ".git").exists() or (place / "pyproject.toml").is_file():
+            return None  # the project ends here
+    return None
+
+
+def _configures(path: Path) -> bool:
+    if path.name == "pyproject.toml":
+        return b"[tool.mypy]" in path.read_bytes()
+    return path.name != "setup.cfg" or b"[mypy" in path.read_bytes()
+
+
+def _run(wired: Wired, configuration: Path | None, cache: Path) -> tuple[str, int]:
+    command = [sys.executable, "-P", "-m", "mypy", *FLAGS, "--cache-dir", str(cache)]
+    # An empty name means no configuration at all, not even the one of the working directory.
+    command += ["--config-file", str(configuration) if configuration is not None else os.devnull]
+    # mypy does not run the finders of an editable install, and so may not see sarab where it is a checkout.
+    path = [str(wired.application.root), *([] if "site-packages" in _OURS.parts else [str(_OURS.parent)])]
+    environment = {**os.environ, "MYPYPATH": os.pathsep.join([*path, *filter(None, [os.environ.get("MYPYPATH")])])}
+    done = subprocess.run(
+        [*command, str(wired.main)],
+        cwd=configuration.parent if configuration is not None else wired.application.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr, done.returncode
+
+
+def _problems(output: str, plan: Plan, main: Path) -> Iterable[str]:
+    """What mypy said, in the terms of the application; nothing about sarab's own files."""
+    last = False
+    for line in output.splitlines():
+        match = _LINE.fullmatch(line)
+        if match is None:
+            continue
+        file, number, text = Path(match["file"]), int(match["line"]), match["text"]
+        if match["severity"] != "error":
+            if last:
+                yield f"  {text}"
+            continue
+        last = not file.is_relative_to(_OURS)
+        if file == main:
+            other = _ARGUMENT.match(text)
+            told = f", which is no {other['expected']}" if other else f": {text}"
+            yield f"{_meaning(plan, number)}{told}"
+        elif last:
+            yield f"{_shown(file)}:{number}: {text}"
+
+
+def _meaning(plan: Plan, number: int) -> str:
+    """What a line of the main module does, or the line before it that has a meaning."""
+    known = [line for line in plan.lines if line <= number]
+    return plan.lines[max(known)] if known else f"{plan.entry.name} ({plan.entry.file}:{plan.entry.line})"
+
+
+def _shown(file: Path) -> str:
+    relative = os.path.relpath(file)
+    return str(file) if relative.startswith("..") else relative
+
+
+def _inputs(wired: Wired, analysis: Analysis, configuration: Path | None) -> Iterable[str | bytes]:
+    """All that the answer depends on: other people's files by their size and time, for they are many."""
+    yield sys.version
+    yield wired.plan.source
+    yield configuration.read_bytes() if configuration is not None else b""
+    for name, found in sorted(analysis.closure.modules.items()):
+        if found.path is None or not found.path.endswith(".py"):
+            continue
+        if found.area is Area.APPLICATION:
+            yield name
+            yield hashlib.sha256(analysis.source(found)).digest()
+        elif found.area is Area.SITE:
+            status = os.stat(found.path)
+            yield f"{name} {status.st_mtime_ns} {status.st_size}"
