@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--gdb", nargs="?", const=0, type=_port, metavar="PORT", help="wait for a debugger (1234)")
     machine.add_argument("--trace", action="store_true", help="print every system call on the console")
     machine.add_argument("--marks", action="store_true", help="show when each step of the boot was done")
+    machine.add_argument("--block", action="append", default=[], metavar="NAME=FILE[:ro]",
+                         help="a disk, which the program finds by this name; :ro: it is only read")  # fmt: skip
     network = parser.add_argument_group("the network")
     network.add_argument("--net", choices=["user", "none"], help="user: behind this host's network (the default); none")
     network.add_argument("-p", "--publish", action="append", default=[], metavar="[ADDRESS:]HOST-PORT:PORT[/udp]",
@@ -86,6 +88,10 @@ def run(arguments: argparse.Namespace) -> int:
         from sarab.machine.network import check
 
         check(options.network)  # before anything is built
+    if options.blocks:
+        from sarab.machine.block import check as check_blocks
+
+        check_blocks(options.blocks, options.network.cards if options.network is not None else 0)
     if is_elf(image):
         _refuse(arguments, IMAGE_OPTIONS, f"belongs to 'sarab build': {image} is an image already")
     else:
@@ -187,6 +193,12 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
         assert options is not None
         check(options)
         environment = [*process_environment(options), *environment]
+    if arguments.block:
+        from sarab.machine import block
+
+        blocks = block.make(arguments.block)
+        block.check(blocks)
+        environment = [*block.process_environment(blocks), *environment]
     if is_elf(Path(spec)):
         raise UsageError(f"{spec} is an image: name the application that it was built from, to run it on a process")
     application = parse(spec)
@@ -203,6 +215,7 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
 
 def _machine_options(arguments: argparse.Namespace) -> MachineOptions:
     from sarab.machine import options
+    from sarab.machine.block import make as make_blocks
 
     gdb_port = arguments.gdb
     if gdb_port == 0:
@@ -217,6 +230,7 @@ def _machine_options(arguments: argparse.Namespace) -> MachineOptions:
         trace=arguments.trace,
         marks=arguments.marks,
         network=_network_options(arguments),
+        blocks=make_blocks(arguments.block) if arguments.block else (),
         timeout_s=arguments.timeout,
         gdb_port=gdb_port,
     )

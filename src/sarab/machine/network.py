@@ -11,16 +11,13 @@ from typing import Literal, NamedTuple
 from sarab.driver.pcap import file_of
 from sarab.errors import UsageError
 from sarab.machine.ports import check_free
+from sarab.machine.virtio import DEVICES_MAX, device_word
 from sarab.wire import address
 
 LOOPBACK = "127.0.0.1"
 WILDCARDS = {"0.0.0.0", "::"}
-SLOT_ADDRESS, SLOT_SIZE, SLOT_LINE = 0xFEB00000, 512, 16
-"""Where QEMU's microvm has its first virtio-mmio device (hw/i386/microvm.c), with one I/O APIC."""
 USER_ADDRESS, USER_GATEWAY, USER_DNS = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
 """QEMU's user-mode network (net/slirp.c): fixed, so no start waits for DHCP."""
-CARDS_MAX = 8
-"""Slots that QEMU's microvm has with one I/O APIC."""
 HOSTNAME_MAX = 63
 IFF_UP = 1
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
@@ -102,9 +99,9 @@ class NetworkOptions:
         for index, tap in enumerate(self.taps):
             if tap in self.taps[:index]:
                 raise UsageError(f"--tap {tap} is given twice: each card needs a tap device of its own")
-        if len(self.taps) > CARDS_MAX:
+        if len(self.taps) > DEVICES_MAX:
             raise UsageError(
-                f"a machine has {CARDS_MAX} network cards at most, and --tap is given {len(self.taps)} times"
+                f"a machine has {DEVICES_MAX} network cards at most, and --tap is given {len(self.taps)} times"
             )
         options = {"ip": self.addresses, "gateway": self.gateways, "dns": self.dns, "mac": self.macs}
         for option, items in options.items():
@@ -238,21 +235,9 @@ def process_environment(options: NetworkOptions) -> tuple[tuple[str, str], ...]:
     return tuple(told)
 
 
-def kernel_words(options: NetworkOptions | None, machine: str) -> tuple[str, ...]:
-    """Return what tells the guest of its cards (decision 0042)."""
-    if options is None:
-        return ()
-    if machine != "microvm":
-        return ("pci",)
-    return tuple(
-        f"virtio_mmio.device={SLOT_SIZE}@{SLOT_ADDRESS + n * SLOT_SIZE:#x}:{SLOT_LINE + n}"
-        for n in range(options.cards)
-    )
-
-
 def qemu_words(options: NetworkOptions, machine: str = "microvm") -> list[str]:
-    """Return QEMU's arguments for the cards."""
-    words = ["-global", "virtio-mmio.force-legacy=false"]
+    """Return QEMU's arguments for the cards, in slots from 0 on."""
+    words: list[str] = []
     for index in range(options.cards):
         if options.taps:
             net = f"tap,id=net{index},ifname={options.taps[index]},script=no,downscript=no"
@@ -261,13 +246,12 @@ def qemu_words(options: NetworkOptions, machine: str = "microvm") -> list[str]:
             for forward in options.forwards:
                 host = f"[{forward.host}]" if ":" in forward.host else forward.host
                 net += f",hostfwd={forward.kind}:{host}:{forward.port}-:{forward.guest_port}"
-        if machine == "microvm":
-            device = f"virtio-net-device,netdev=net{index},bus=virtio-mmio-bus.{index},mq=off"
-        else:
-            device = f"virtio-net-pci,netdev=net{index},disable-legacy=on,romfile=,mq=off"
+        settings = f",netdev=net{index},mq=off"
         for mac in options.of_card(index, options.macs):
-            device += f",mac={mac}"
-        words += ["-netdev", net, "-device", device]
+            settings += f",mac={mac}"
+        if machine != "microvm":
+            settings += ",romfile="
+        words += ["-netdev", net, "-device", device_word("virtio-net", machine, index, settings)]
         if (pcap := options.pcap_of(index)) is not None:
             quoted = str(pcap).replace(",", ",,")
             words += ["-object", f"filter-dump,id=pcap{index},netdev=net{index},maxlen=65550,file={quoted}"]

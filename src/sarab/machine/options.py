@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sarab.errors import UsageError
+from sarab.machine.block import BlockOption
 from sarab.machine.network import NetworkOptions
 
 MachineType = Literal["microvm", "q35", "pc"]
@@ -45,6 +46,8 @@ class MachineOptions:
     """More words for the kernel, as they are."""
     network: NetworkOptions | None = None
     """The card, or none."""
+    blocks: tuple[BlockOption, ...] = ()
+    """The disks."""
     timeout_s: float | None = None
     """The machine is killed when it is older than this."""
     gdb_port: int | None = None

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from sarab.folders import cache_folder
 from sarab.machine.accelerator import Choice, choose
+from sarab.machine.block import check as check_blocks
 from sarab.machine.errors import NotBootable, QemuFailed, QemuMissing
 from sarab.machine.image import memory_end
 from sarab.machine.network import check as check_network
@@ -94,6 +95,7 @@ class Qemu:
             )
         if self.options.network is not None:
             check_network(self.options.network)
+        check_blocks(self.options.blocks, 0 if self.options.network is None else self.options.network.cards)
         choice = choice or self.choose_accelerator()
         console_read, console_write = os.pipe2(os.O_CLOEXEC)
         control_read, control_write = os.pipe2(os.O_CLOEXEC)

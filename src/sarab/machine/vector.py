@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from sarab.machine.network import kernel_words, qemu_words
+from sarab.machine import block, network
 from sarab.machine.options import MachineOptions, command_line
+from sarab.machine.virtio import common_words, guest_words
 
 # The kernel measures the TSC against the PIT where there is no kvmclock, reads the date from the RTC, and hears of
 # `system_powerdown` through ACPI. Everything that it does not use is off: it would cost start-up time.
@@ -47,7 +48,9 @@ def qemu_vector(qemu: str, image: Path, options: MachineOptions, processor: str,
     machine = MACHINES[options.machine] + INTERRUPT_CONTROLLERS[accelerator]
     vector += ["-machine", machine, "-accel", accelerator, "-cpu", PROCESSORS[processor]]
     vector += ["-smp", "1", "-m", f"{options.memory_mib}M", "-sandbox", SANDBOX]
-    host_words = ["input=escaped", *kernel_words(options.network, options.machine)]
+    cards = 0 if options.network is None else options.network.cards
+    devices = cards + len(options.blocks)
+    host_words = ["input=escaped", *guest_words(options.machine, devices)]
     vector += ["-kernel", str(image), "-append", command_line(options, host_words)]
     vector += ["-chardev", f"file,id=console,path=/dev/fd/{channels.console}"]
     vector += ["-device", "isa-debugcon,iobase=0xe9,readback=0xe9,chardev=console"]
@@ -56,8 +59,10 @@ def qemu_vector(qemu: str, image: Path, options: MachineOptions, processor: str,
     vector += ["-chardev", f"socket,id=serial,fd={channels.serial}", "-serial", "chardev:serial"]
     vector += ["-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control"]
     vector += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+    vector += common_words(options.machine, devices)
     if options.network is not None:
-        vector += qemu_words(options.network, options.machine)
+        vector += network.qemu_words(options.network, options.machine)
+    vector += block.qemu_words(options.blocks, options.machine, cards)
     if options.gdb_port is not None:
         vector += ["-gdb", f"tcp:127.0.0.1:{options.gdb_port}", "-S"]
     return vector

@@ -10,11 +10,11 @@ from sarab.errors import UsageError
 from sarab.machine.network import (
     Forward,
     NetworkOptions,
-    kernel_words,
     parse_forward,
     process_environment,
     qemu_words,
 )
+from sarab.machine.virtio import guest_words
 
 
 def forwards(*texts: str) -> NetworkOptions:
@@ -76,15 +76,15 @@ def test_each_tap_is_a_card_with_its_own_addresses() -> None:
     words = " ".join(qemu_words(options))
     for index in (0, 1):
         assert f"tap,id=net{index},ifname=tap{index}," in words
-        assert f"virtio-net-device,netdev=net{index},bus=virtio-mmio-bus.{index}," in words
-    assert "bus=virtio-mmio-bus.1,mq=off,mac=02:00:00:00:00:07 " in words
+        assert f"virtio-net-device,bus=virtio-mmio-bus.{index},netdev=net{index}," in words
+    assert "bus=virtio-mmio-bus.1,netdev=net1,mq=off,mac=02:00:00:00:00:07 " in words
     assert "file=/tmp/out.pcap" in words
     assert "file=/tmp/out-eth1.pcap" in words
-    assert kernel_words(options, "microvm") == (
+    assert guest_words("microvm", options.cards) == (
         "virtio_mmio.device=512@0xfeb00000:16",
         "virtio_mmio.device=512@0xfeb00200:17",
     )
-    assert kernel_words(options, "q35") == ("pci",)
+    assert guest_words("q35", options.cards) == ("pci",)
     assert dict(options.environment)["SARAB_IP"] == "10.0.0.2/24,eth1=10.0.1.2/24"
 
 

@@ -56,7 +56,7 @@ def test_a_card_has_its_words_and_its_description() -> None:
     network = NetworkOptions(forwards=forwards, macs=("02:00:00:00:00:01",))
     words = vector(network=network)
     assert after(words, "-netdev") == ["user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:[::1]:53-:5353"]
-    assert "virtio-net-device,netdev=net0,bus=virtio-mmio-bus.0,mq=off,mac=02:00:00:00:00:01" in after(words, "-device")
+    assert "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0,mq=off,mac=02:00:00:00:00:01" in after(words, "-device")
     told = after(words, "-append")[0].split()
     assert told[1] == "virtio_mmio.device=512@0xfeb00000:16"
     assert told[2:] == ["SARAB_IP=10.0.2.15/24", "SARAB_GATEWAY=10.0.2.2", "SARAB_DNS=10.0.2.3"]
