@@ -138,7 +138,7 @@ class _Resolver:
         self._opening: list[tuple[int, str, str]] = []
         """Of every device that is being resolved: its provider, its name, the line of the chain."""
         self._signatures: dict[int, tuple[Any, Signature]] = {}
-        self._used_names: set[str] = set()
+        self._identities: set[str] = set()
         self._wanted_names: set[str] = set()
         shipped = configuration.shipped
         self._shipped: Mapping[str, Any] = (
@@ -198,7 +198,6 @@ class _Resolver:
         busy = {provider for provider, _, _ in self._opening}
         named = self._named(name)
         if named is not None and id(named.provider) not in busy:
-            self._used_names.add(name)
             if fits(named.signature.provides, wanted):
                 return named
             if is_applications:
@@ -321,11 +320,11 @@ class _Resolver:
 
     def _identity(self, name: str, wanted: Any) -> str:
         wish = identity = f"{name}:{type_name(wanted)}"
-        taken = {device.identity for device in self.result.devices}
         number = 1
-        while identity in taken:
+        while identity in self._identities:
             number += 1
             identity = f"{wish}#{number}"
+        self._identities.add(identity)
         return identity
 
     # ---- what is wrong -------------------------------------------------------------------------------------------

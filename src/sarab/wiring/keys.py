@@ -59,11 +59,11 @@ class Size(int):
         """Raises ValueError for a text that is no size."""
         if isinstance(value, str):
             number, unit = _split(value)
-            factor = _SIZES.get(unit.lower())
-            bytes_ = -1.0 if factor is None or number is None else number * factor
-            if bytes_ < 0 or bytes_ != int(bytes_):
+            whole, _, fraction = number.partition(".")
+            # Not by way of a float, which holds 53 bits.
+            value, rest = divmod(int(whole + fraction or "0") * _SIZES.get(unit.lower(), 0), 10 ** len(fraction))
+            if rest or unit.lower() not in _SIZES or not whole:
                 raise ValueError("a size in bytes, such as 65536, 64KiB or 16MiB")
-            value = int(bytes_)
         return super().__new__(cls, value)
 
     def __str__(self) -> str:
@@ -139,16 +139,19 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
-def _split(text: str) -> tuple[float | None, str]:
-    """Return the number and the unit of `16 MiB`; None if there is no number."""
+NUMBER_DIGITS_MAX = 24
+"""Of a size or a duration: more is a slip."""
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return the number and the unit of `16 MiB`; "" if there is no number."""
     text = text.strip()
     end = 0
-    while end < len(text) and (text[end].isdigit() or text[end] == "."):
+    while end < len(text) and (text[end] in "0123456789" or (text[end] == "." and "." not in text[:end])):
         end += 1
-    try:
-        return float(text[:end]), text[end:].strip()
-    except ValueError:
-        return None, text
+    if end > NUMBER_DIGITS_MAX or text[:end].strip(".") == "":
+        return "", text
+    return text[:end], text[end:].strip()
 
 
 def _seconds(text: str) -> float:
@@ -160,9 +163,9 @@ def _seconds(text: str) -> float:
         while end < len(behind) and behind[end].isalpha():
             end += 1
         factor = _SECONDS.get(behind[:end] or ("s" if rest == text and not behind else ""))
-        if number is None or factor is None:
+        if not number or factor is None:
             break
-        total, rest = total + number * factor, behind[end:].strip()
+        total, rest = total + float(number) * factor, behind[end:].strip()
     if rest or not text:
         raise ValueError("a duration, such as 30s, 500ms or 1h30m")
     return total

@@ -235,6 +235,13 @@ def _provides(function: Any, returned: Any) -> tuple[Any, Making, bool]:
         returned = get_args(returned)[0]
     making: Making = "value"
     origin, arguments = get_origin(returned), get_args(returned)
+    below = getattr(function, "__wrapped__", None)
+    if origin in _MADE and arguments and below is not None and not inspect.isclass(function):
+        # A context manager made of a generator, which keeps the generator's annotations.
+        if inspect.isasyncgenfunction(below) and not inspect.isasyncgenfunction(function):
+            return arguments[0], "value", True
+        if inspect.isgeneratorfunction(below) and not inspect.isgeneratorfunction(function):
+            raise WiringError(f"{label}: {who} is a context manager that is not async: use asynccontextmanager")
     if asyncio.iscoroutinefunction(function):
         making = "awaited"
     elif origin in _MADE and arguments:
@@ -312,7 +319,7 @@ def type_name(annotation: Any) -> str:
     if annotation is None or annotation is type(None):
         return "None"
     if get_origin(annotation) is None and isinstance(annotation, type):
-        return annotation.__qualname__
+        return annotation.__qualname__.rpartition("<locals>.")[2]
     return str(annotation).replace("typing.", "")
 
 
@@ -323,7 +330,7 @@ def _article(word: str) -> str:
 def title(function: Any) -> str:
     """Return what a callable is called where it is written."""
     function = unwrapped(function)
-    return str(getattr(function, "__qualname__", None) or function)
+    return str(getattr(function, "__qualname__", None) or function).rpartition("<locals>.")[2]
 
 
 def unwrapped(function: Any) -> Any:
