@@ -71,7 +71,7 @@ class Ipv4:
             self._udp(now, interface, header, payload, was_verified)
         elif protocol == ipv4.ICMP:
             self._icmp(now, interface, header, payload)
-        else:
+        elif not self._stack.raw.packet(protocol, header.source, payload):
             self._stack.counters["no_protocol"] += 1
             self._complain(now, interface, header, payload, icmpv4.UNREACHABLE, icmpv4.PROTOCOL)
 

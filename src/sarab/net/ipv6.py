@@ -103,7 +103,7 @@ class Ipv6:
             self._tcp(now, header, payload, was_verified, gso_size)
         elif protocol == ipv6.UDP:
             self._udp(now, interface, header, packet, payload, was_verified)
-        elif protocol != ipv6.NO_NEXT:
+        elif protocol != ipv6.NO_NEXT and not self._stack.raw.packet(protocol, header.source, payload):
             self._stack.counters["no_protocol"] += 1
             code = icmpv6.UNKNOWN_NEXT_HEADER
             self.complain(now, interface, header, packet, icmpv6.PARAMETER_PROBLEM, code, found.field)

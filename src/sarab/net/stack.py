@@ -23,6 +23,7 @@ from sarab.net.interface import Changes, Configuration, Interface
 from sarab.net.ipv4 import Ipv4
 from sarab.net.leases import Leases
 from sarab.net.names import Lookup, Names
+from sarab.net.raw import Raw
 from sarab.proto.tcp.values import Event, Settings
 from sarab.wire import ethernet, ipv4, udp
 from sarab.wire import tcp as wire_tcp
@@ -69,6 +70,7 @@ class Stack:
         self.ipv4 = Ipv4(self)
         self.ipv6 = ipv6.Ipv6(self)
         self.names = Names(self)
+        self.raw = Raw(self)
         self._ready: dict[Endpoint, int] = {}
         self._loopback: list[bytes | Arrived] = []
         self._path_mtus: dict[bytes, tuple[int, int]] = {}
@@ -371,7 +373,7 @@ class Stack:
                     self.ipv6.frame(now, interface, data, was_verified, gso_size)
                 elif kind == b"\x08\x06":
                     self.ipv4.arp(now, interface, data)
-                else:
+                elif not self.raw.frames or not self.raw.frame(interface, data):
                     counters["no_protocol"] += 1
             except Malformed:
                 counters["malformed"] += 1
@@ -497,6 +499,10 @@ class Stack:
         whole = checksum(bare, pseudo_header(source, address, ipv4.UDP, length) + partial(data))
         self.counters["datagrams_out"] += 1
         self._send(now, source, address, ipv4.UDP, bare[:6] + (whole or 65535).to_bytes(2, "big") + bytes(data))
+
+    def send_packet(self, now: int, protocol: int, payload: bytes, address: bytes) -> None:
+        """For raw.Packets.send_to()."""
+        self._send(now, self.source_for(address), address, protocol, payload)
 
     def send_segment(self, now: int, source: bytes, destination: bytes, segment: Segment) -> None:
         """Send a segment that belongs to no flow: a reset, a cookie."""
