@@ -33,7 +33,7 @@ ECHO = """
     from sarab.device.network import Outgoing
     from sarab.driver.virtio.discovery import networks
 
-    cards = networks(print)
+    cards = list(networks(print).values())
     print(len(cards), "card")
     card = cards[0]
     print(card.mac.hex(), card.mtu, int(card.offloads))

@@ -20,7 +20,7 @@ ARP = bytes.fromhex("ffffffffffff020000000009080600010800060400010200000000090a0
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[NetworkDriver, Memory]]:
     left, right = pair(descriptors=False)
-    made = make(ENVIRON, [left])
+    made = make(ENVIRON, {"eth0": left})
     monkeypatch.setattr(network, "_network", lambda: made)
     yield made, right
     right.close()
@@ -81,11 +81,11 @@ def test_a_capture_that_cannot_be_made_harms_nothing(driver: tuple[NetworkDriver
 def test_every_card_of_an_environment_that_asks_for_it_is_captured(tmp_path: Path) -> None:
     left, right = pair(descriptors=False)
     other, far = pair(descriptors=False)
-    made = make({**ENVIRON, "SARAB_PCAP": str(tmp_path / "all.pcap")}, [left, other])
+    made = make({**ENVIRON, "SARAB_PCAP": str(tmp_path / "all.pcap")}, {"eth0": left, "eth1": other})
     ask(made, right)
     assert ARP in (tmp_path / "all.pcap").read_bytes()
     assert (tmp_path / "all-eth1.pcap").read_bytes()[:4] == bytes.fromhex("4d3cb2a1")
     for card in (right, far, *(card.device for card in made.cards)):
         card.close()
     with pytest.raises(ValueError, match=r"SARAB_PCAP: /nosuch/x\.pcap cannot be written: No such file or directory"):
-        make({**ENVIRON, "SARAB_PCAP": "/nosuch/x.pcap"}, [left])
+        make({**ENVIRON, "SARAB_PCAP": "/nosuch/x.pcap"}, {"eth0": left})

@@ -7,6 +7,7 @@ SARAB_HOSTNAME web                      the name of this host
 SARAB_NET      none                     use no card: loopback only
 SARAB_TAP      tap0,tap1                cards of a Linux process
 SARAB_MAC      02:00:00:00:00:01        their own addresses; without, drawn
+SARAB_RAW      eth1                     cards that the application drives itself
 SARAB_PCAP     /tmp/out.pcap            write every frame of eth0 there, of eth1 into /tmp/out-eth1.pcap, and so on
 """
 
@@ -18,15 +19,22 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TypeVar
 
 from sarab.aio.network import NetworkDriver
 from sarab.device.network import Network
 from sarab.net.interface import Configuration
 from sarab.net.stack import Stack
+from sarab.net.tcp import FLOW_SIZE, FLOWS_MAX
 from sarab.wire.address import parse, parse_mac, parse_network
 
 T = TypeVar("T")
+TCP_PART = 4
+"""All buffers of TCP hold a quarter of the machine's memory at most: the rest is the program's."""
+FLOWS_PART = 2
+"""Connections that others opened are so many that, idle, they take half of it."""
+
 _lock = threading.Lock()
 _driver: NetworkDriver | None = None
 
@@ -50,14 +58,15 @@ def network() -> NetworkDriver:
     return _driver
 
 
-def make(environ: Mapping[str, str], devices: list[Network]) -> NetworkDriver:
-    """Return a driver of a new stack over `devices`, eth0 first. Raises ValueError with a sentence."""
-    driver = NetworkDriver(Stack(os.urandom))
+def make(environ: Mapping[str, str], devices: Mapping[str, Network]) -> NetworkDriver:
+    """Return a driver of a new stack over `devices`, eth0, eth1, ... by name. Raises ValueError with a sentence."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    flows = min(memory // FLOWS_PART // FLOW_SIZE, FLOWS_MAX)
+    driver = NetworkDriver(Stack(os.urandom, tcp_memory=memory // TCP_PART, tcp_flows=flows))
     pcap = environ.get("SARAB_PCAP")
-    for index, device in enumerate(devices):
-        name = f"eth{index}"
+    for name, device in devices.items():
         if pcap:
-            device = _captured(device, pcap, index)
+            device = _captured(device, pcap, int(name.removeprefix("eth")))
         settings = configuration(environ, name)
         interface = driver.stack.add_interface(name, device.mac, device.mtu, device.offloads, settings)
         driver.add_card(device, interface)
@@ -105,28 +114,32 @@ def _read(variable: str, read: Callable[[str], T], item: str) -> T:
         raise ValueError(f"{variable}: {error}") from None
 
 
-def cards(environ: Mapping[str, str]) -> list[Network]:
-    """Return the cards that are here."""
+def cards(environ: Mapping[str, str]) -> dict[str, Network]:
+    """Return the stack's cards, by name: all that are here, but for those that the application drives itself.
+
+    Raises ValueError with a sentence.
+    """
     if environ.get("SARAB_NET") == "none":
-        return []
+        return {}
+    raw = {name for name in environ.get("SARAB_RAW", "").split(",") if name}
+    return start_cards(environ, lambda name: name not in raw)
+
+
+def start_cards(environ: Mapping[str, str], wanted: Callable[[str], bool]) -> dict[str, Network]:
+    """Start the cards whose names are wanted, and return them by name. Raises ValueError with a sentence."""
     taps = [name for name in environ.get("SARAB_TAP", "").split(",") if name]
     if taps:
-        from importlib import import_module
-
-        module = import_module(".".join(("sarab", "driver", "tap")))  # no image needs it
-        found: list[Network] = []
-        for index, name in enumerate(taps):
-            mac = next(
-                (_read("SARAB_MAC", parse_mac, item) for item in _items(environ, "SARAB_MAC", f"eth{index}")), None
-            )
-            found.append(module.Tap(name, mac))
-        return found
-    return _virtio()
-
-
-def _virtio() -> list[Network]:
+        named = {f"eth{index}": tap for index, tap in enumerate(taps)}
+        return {name: _tap(environ, tap, name) for name, tap in named.items() if wanted(name)}
     if not os.path.exists("/dev/dma"):
-        return []
+        return {}
     from sarab.driver.virtio import discovery
 
-    return discovery.networks(lambda sentence: print(f"sarab: {sentence}", file=sys.stderr))
+    return discovery.networks(lambda sentence: print(f"sarab: {sentence}", file=sys.stderr), wanted)
+
+
+def _tap(environ: Mapping[str, str], tap: str, name: str) -> Network:
+    module = import_module(".".join(("sarab", "driver", "tap")))  # no image needs it
+    macs = [_read("SARAB_MAC", parse_mac, item) for item in _items(environ, "SARAB_MAC", name)]
+    made: Network = module.Tap(tap, macs[0] if macs else None)
+    return made

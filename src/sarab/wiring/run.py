@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, NoReturn, TypeVar
 
 from sarab.wiring import settings as keys
@@ -41,12 +41,27 @@ class Lifetimes:
         return await self._exits.enter_async_context(manager)
 
     async def generator(self, made: AsyncIterator[T]) -> T:
-        """Have what an async generator yields; it goes on when the application has ended."""
-        return await self._exits.enter_async_context(asynccontextmanager(lambda: made)())
+        """Have what an async generator yields; behind its `yield` it goes on when the application has ended."""
+        try:
+            device = await anext(made)
+        except StopAsyncIteration:
+            raise RuntimeError(f"{made!r} yielded no device") from None
+        self._exits.push_async_callback(_go_on, made)
+        return device
 
     async def iterator(self, made: Iterator[T]) -> T:
-        """Have what a generator yields; it goes on when the application has ended."""
-        return self._exits.enter_context(contextmanager(lambda: made)())
+        """Have what a generator yields; behind its `yield` it goes on when the application has ended."""
+        try:
+            device = next(made)
+        except StopIteration:
+            raise RuntimeError(f"{made!r} yielded no device") from None
+        self._exits.callback(next, made, None)
+        return device
+
+
+async def _go_on(made: AsyncIterator[Any]) -> None:
+    # However the application ended: a device closes itself, and does not judge who used it.
+    await anext(made, None)
 
 
 Start = Callable[[Lifetimes, Values], Coroutine[Any, Any, int | None]]
@@ -79,7 +94,7 @@ def run(
     if needs:
         from sarab.wiring.needs import missing
 
-        sentence = missing(needs)
+        sentence = missing(needs, os.environ, raw)
         if sentence:
             refuse(sentence)
     if raw:

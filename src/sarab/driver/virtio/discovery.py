@@ -59,17 +59,25 @@ def devices(kernel: platform.Platform, say: Callable[[str], None]) -> Iterator[F
                 say(f"the device {where} cannot be used: {why}")
 
 
-def networks(say: Callable[[str], None]) -> list[Network]:
-    """Start this machine's network cards and return them. `say` is given a sentence for each that does not start."""
+def networks(say: Callable[[str], None], wanted: Callable[[str], bool] = lambda _: True) -> dict[str, Network]:
+    """Start those of this machine's network cards whose names, eth0 and so on, are wanted, and return them by name.
+
+    `say` is given a sentence for each that does not start.
+    """
     kernel = platform.Kernel()
-    cards: list[Network] = []
+    cards: dict[str, Network] = {}
+    count = 0
     for where, transport, line in devices(kernel, say):
         if transport.device_id != NETWORK:
+            continue
+        name = f"eth{count}"
+        count += 1
+        if not wanted(name):
             continue
         from sarab.driver.virtio.net import VirtioNet
 
         try:
-            cards.append(VirtioNet(transport, kernel, line))
+            cards[name] = VirtioNet(transport, kernel, line)
         except (DeviceLost, MemoryError, OSError) as why:
             say(f"the network card {where} does not start: {why}")
     return cards
