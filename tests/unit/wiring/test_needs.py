@@ -83,9 +83,7 @@ def test_sigterm_closes_the_devices_and_gives_143(tmp_path: Path) -> None:
 
 def test_an_exception_closes_the_devices_and_is_shown(tmp_path: Path) -> None:
     out, error = (process := start(tmp_path, "raise ValueError('x')")).communicate(timeout=20)
-    assert (
-        out == "opened\n"
-    )  # what stands behind the yield of a generator runs when nothing was raised, or in `finally`
+    assert out == "opened\nclosed\n"
     assert error.endswith("ValueError: x\n")
     assert process.returncode == 1
 
