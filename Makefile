@@ -17,7 +17,7 @@ help: ## Say what there is (this)
 setup: $(READY) qemu ## Make .venv with everything pinned in pyproject.toml, and install QEMU if it is missing
 
 kernel: $(READY) ## Build the kernel into src/sarab/build/kernel.elf
-	@$(MAKE) --no-print-directory -j$(JOBS) -C kernel PYTHON=$(abspath $(PYTHON))
+	@$(MAKE) --no-print-directory $(if $(V),,--silent) -j$(JOBS) -C kernel PYTHON=$(abspath $(PYTHON))
 
 demo: setup kernel ## Build and boot the examples, and show what was measured
 	@$(PYTHON) -m examples.demo
@@ -40,6 +40,7 @@ fuzz: $(READY) ## Fuzz every parser, the whole stack and virtio's ring, guided b
 	$(PYTHON) -m tests.fuzz.run $(FUZZ)
 
 wheel: setup kernel ## Build dist/sarab-*.whl, its network stack compiled by mypyc: images built with it answer faster
+	@$(PYTHON) -c 'import sys; from bench.network.compiled import missing; why = missing(); sys.exit(why and f"The wheel cannot be compiled: {why}.")'
 	@rm -rf build/lib.* build/bdist.* dist
 	@SARAB_COMPILE=1 $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls -1 dist/sarab-*.whl

@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from bench.result import Failed
@@ -24,8 +25,18 @@ PROJECT = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
 """What a wheel is made of, beside the sources."""
 
 
+def missing() -> str:
+    """Return, in a sentence, what a compilation lacks on this machine, or nothing."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        return f"there is no C compiler {compiler} (apt-get install gcc python3-dev)"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "this Python has no Python.h (apt-get install python3-dev)"
+    return ""
+
+
 def compiled_tree(sources: Path = SOURCES) -> Path:
-    """Return the folder to put before all others on the import path. Raises Failed with pip's words.
+    """Return the folder to put before all others on the import path. Raises Failed that says why not.
 
     `sources`: the package to compile.
     """
@@ -37,6 +48,8 @@ def compiled_tree(sources: Path = SOURCES) -> Path:
     tree = ROOT / "build" / "compiled" / digest.hexdigest()[:16]
     if (tree / "ready").exists():
         return tree
+    if why := missing():
+        raise Failed(f"the stack cannot be compiled: {why}")
     shutil.rmtree(tree, ignore_errors=True)
     source, wheels = tree / "source", tree / "wheels"
     shutil.copytree(sources, source / "src" / "sarab", ignore=shutil.ignore_patterns("__pycache__"))

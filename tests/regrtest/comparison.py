@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.regrtest.outcomes import MISSING, PASSED, SKIPPED, Report
+from tests.regrtest.telling import is_covered
 
 ROW_MAX = 3
 """Tests of one class that have a line each in the document."""
@@ -31,7 +32,7 @@ class Expected:
 
     def covers(self, test: str) -> bool:
         """Say whether `test` is one of these."""
-        return fnmatch.fnmatchcase(test, self.tests.replace("[", "[[]"))
+        return is_covered(test, (self.tests,))
 
 
 @dataclass(frozen=True, slots=True)

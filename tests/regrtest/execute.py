@@ -39,7 +39,8 @@ def control(runner: Path) -> Launch:
     """Return what launches `runner` as a Linux process."""
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:
-        return output_lines([str(interpreter()), *FLAGS, str(runner), *arguments], ENVIRONMENT)
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(runner.parent)}
+        return output_lines([str(interpreter()), *FLAGS, str(runner), *arguments], environment)
 
     return launch
 
@@ -48,7 +49,7 @@ def over_our_stack(runner: Path) -> Launch:
     """Return what launches `runner` as a Linux process over sarab's loopback: quick to try, no image needed."""
     source = Path(__file__).parents[2] / "src"
     # A tap is named so that start.py installs the network; without cards it is never opened.
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(source), "SARAB_TAP": "none", "SARAB_NET": "none"}
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{source}:{runner.parent}", "SARAB_TAP": "none", "SARAB_NET": "none"}
     start = str(source / "sarab" / "runtime" / "start.py")
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:

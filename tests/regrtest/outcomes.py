@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-MARK = "@regrtest "
-"""As in runner.py, which imports nothing of ours because it runs inside an image."""
+from tests.regrtest.telling import MARK
 
 PASSED, SKIPPED, FAILED, DIED, MISSING = "passed", "skipped", "failed", "died", "missing"
 """DIED: the process or the machine ended, or the time was over, in this test. MISSING: never reported."""

@@ -8,11 +8,8 @@ Usage: runner.py [--timeout SECONDS] [--ignore TEST]... MODULE..., where MODULE 
 test_json, or test_asyncio.test_queues.
 """
 
-import argparse
 import faulthandler
-import fnmatch
 import importlib
-import json
 import os
 import signal
 import sys
@@ -23,10 +20,12 @@ import unittest
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-MARK = "@regrtest "
-"""Begins each line that is meant for the host; everything else on the console was printed by the tests."""
+if TYPE_CHECKING:
+    from tests.regrtest import telling
+else:
+    import telling
 
 STDERR = 2
 """The descriptor, for tests replace sys.stderr by what has none."""
@@ -100,10 +99,9 @@ def _summary(err: _ErrorInfo) -> str:
 
 def tell(**values: Any) -> None:
     """Print one line for the host, past whatever the tests did to sys.stdout."""
-    line = "\n" + MARK + json.dumps(values) + "\n"
     stream = sys.__stdout__
     assert stream is not None
-    stream.write(line)
+    stream.write(telling.line(**values))
     stream.flush()
 
 
@@ -113,7 +111,7 @@ def selected(suite: unittest.TestSuite, ignored: Sequence[str]) -> unittest.Test
     for item in suite:
         if isinstance(item, unittest.TestSuite):
             kept.append(selected(item, ignored))
-        elif not any(fnmatch.fnmatchcase(item.id(), pattern) for pattern in ignored):
+        elif not telling.is_covered(item.id(), ignored):
             kept.append(item)
     return type(suite)(kept)
 
@@ -151,11 +149,7 @@ def run_module(name: str, timeout_s: float, ignored: Sequence[str]) -> None:
 
 def main() -> int:
     """Run the modules that the command line names; status 0 if every module could be run, whatever its tests said."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--timeout", type=float, default=60, help="seconds that one test may take")
-    parser.add_argument("--ignore", action="append", default=[], help="a test id, or a pattern, that is not run")
-    parser.add_argument("modules", nargs="+")
-    options = parser.parse_args()
+    options = telling.options(str(__doc__), "modules")
     faulthandler.enable(file=STDERR)
 
     # Both sides begin alike: no packages of this machine, and Ctrl-C as Python sets it (a background job ignores it).

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUNNER = Path(__file__).with_name("runner.py")
+TELLING = Path(__file__).with_name("telling.py")
 PACKAGE = f"libpython3.{sys.version_info.minor}-testsuite"
 
 
@@ -35,9 +36,7 @@ def stage(folder: Path, modules: Sequence[str]) -> Staged:
 
     Raises NoSuite if none of `modules` can be had.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    runner = folder / RUNNER.name
-    shutil.copyfile(RUNNER, runner)
+    runner = lay_runner(RUNNER, folder)
     own = suite_folder()
     missing = [name for name in modules if not _exists(own, name)]
     if not missing:
@@ -54,6 +53,13 @@ def stage(folder: Path, modules: Sequence[str]) -> Staged:
             if name not in lacking:
                 _copy(fetched, name, folder)
     return Staged(runner, [name for name in modules if name not in lacking], lacking)
+
+
+def lay_runner(runner: Path, folder: Path) -> Path:
+    """Copy `runner`, and what it imports beside it, into `folder`; return where it lies then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(TELLING, folder / TELLING.name)
+    return Path(shutil.copyfile(runner, folder / runner.name))
 
 
 def staged_modules(runner: Path) -> list[str]:

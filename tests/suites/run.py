@@ -65,7 +65,7 @@ def of_suites(files: Sequence[str]) -> list[Suite]:
 
 def on_host(runner: Path, packages: Path, *, ours: bool) -> Launch:
     """Return what launches `runner` as a Linux process: the control, or over sarab's loopback."""
-    environment = {**execute.ENVIRONMENT, **PLUGINS, "PYTHONPATH": str(packages)}
+    environment = {**execute.ENVIRONMENT, **PLUGINS, "PYTHONPATH": f"{packages}:{runner.parent}"}
     program = [str(runner)]
     if ours:
         # A tap is named so that start.py installs the network; without cards it is never opened.

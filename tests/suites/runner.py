@@ -7,9 +7,7 @@ the same order with the same plug-ins, so only the system beneath differs. The s
 Usage: runner.py [--timeout SECONDS] [--ignore TEST]... FILE..., all FILEs of one suite: uvicorn/test_server.py.
 """
 
-import argparse
 import faulthandler
-import fnmatch
 import json
 import os
 import signal
@@ -19,12 +17,14 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-MARK = "@regrtest "
-"""Begins each line that is meant for the host (tests/regrtest/outcomes.py); everything else was printed by tests."""
+if TYPE_CHECKING:
+    from tests.regrtest import telling
+else:
+    import telling
 
 ORDER = ("passed", "skipped", "failed")
 """Of what the phases of one test say, the last of these counts."""
@@ -52,7 +52,7 @@ class Recorder:
 
     def tell(self, **values: Any) -> None:
         """Print one line for the host, past whatever the tests did to standard output."""
-        left = ("\n" + MARK + json.dumps(values) + "\n").encode()
+        left = telling.line(**values).encode()
         while left:
             left = left[os.write(self.console, left) :]
 
@@ -71,11 +71,7 @@ class Recorder:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out the tests that the host names."""
         del config
-        items[:] = [item for item in items if not self.is_ignored(self.place(item.nodeid)[1])]
-
-    def is_ignored(self, test: str) -> bool:
-        """Say whether a pattern of the host matches; `*` is the only wildcard, for ids have brackets."""
-        return any(fnmatch.fnmatchcase(test, pattern.replace("[", "[[]")) for pattern in self.ignored)
+        items[:] = [item for item in items if not telling.is_covered(self.place(item.nodeid)[1], self.ignored)]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count what each file has, and tell of the files that have nothing."""
@@ -141,11 +137,7 @@ def summary(report: pytest.CollectReport | pytest.TestReport) -> str:
 
 def main() -> int:
     """Run the files that the command line names; status 0 if they could be run, whatever their tests said."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--timeout", type=float, default=60, help="seconds that one test may take")
-    parser.add_argument("--ignore", action="append", default=[], help="a test id, or a pattern, that is not run")
-    parser.add_argument("files", nargs="+")
-    options = parser.parse_args()
+    options = telling.options(str(__doc__), "files")
     console = os.dup(1)
     faulthandler.enable(file=console)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -155,7 +147,7 @@ def main() -> int:
     settings = json.loads((packed / "suites.json").read_text())[suite]
     with tempfile.TemporaryDirectory(prefix="suites-") as folder:
         with tarfile.open(packed / f"{suite}.tar") as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(folder)  # our own archive (staging.py)
         os.chdir(folder)
         sys.path.insert(0, folder)
         names = {f"{settings['tests']}/{name.partition('/')[2]}": name for name in options.files}
