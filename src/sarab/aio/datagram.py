@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sarab.aio.faces import Face, endpoint_address, error_of
 from sarab.aio.network import monotonic_ns
-from sarab.aio.stream import BYTES, wake
+from sarab.aio.stream import wake
+from sarab.aio.traffic import BYTES
 from sarab.net.endpoints import Datagrams
 from sarab.proto.tcp.values import Event
 from sarab.wire.address import MAPPED

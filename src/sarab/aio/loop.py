@@ -20,6 +20,7 @@ from sarab.aio.datagram import DatagramTransport
 from sarab.aio.faces import Face, endpoint_address, error_of
 from sarab.aio.network import CONFIGURE_STEP, CONFIGURE_TRIES, NetworkDriver, monotonic_ns
 from sarab.aio.stream import StreamTransport
+from sarab.aio.traffic import Turn
 from sarab.net.endpoints import Datagrams, Endpoint, Flow, Listener
 from sarab.net.errors import NetworkError
 
@@ -152,6 +153,8 @@ class Waiting:
 class Loop(unix_events._UnixSelectorEventLoop):
     """asyncio's loop, connecting through `driver`."""
 
+    _turn: Turn | None = None
+
     if TYPE_CHECKING:
         _ready: deque[events.Handle]
         _thread_id: int | None
@@ -190,6 +193,12 @@ class Loop(unix_events._UnixSelectorEventLoop):
         self._ready.append(handle)
         if self._thread_id != get_ident():
             self.wake()
+
+    def turn(self) -> Turn:
+        """Return the one who tells the transports of a turn's news."""
+        if self._turn is None:
+            self._turn = Turn(self)
+        return self._turn
 
     def watch(self, descriptor: int) -> None:
         """For Network: wait for this card."""

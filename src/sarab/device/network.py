@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sarab.device.errors import DeviceLost as DeviceLost
 
@@ -35,6 +35,10 @@ class Gso(IntEnum):
     TCPV6 = 4
 
 
+WHOLE: Final = Gso.NONE
+"""Looking it up in its enum costs as much as making a frame."""
+
+
 class Outgoing(NamedTuple):
     """A frame to send: `header` and `payload`, one behind the other, from the Ethernet header on, without FCS."""
 
@@ -57,6 +61,21 @@ class Incoming(NamedTuple):
     """The transport checksum is known to be good, or the frame never was on a wire (NEEDS_CSUM): do not check it."""
     gso_size: int = 0
     """Not 0: made of TCP segments with this many bytes of payload."""
+
+
+_make = tuple.__new__
+
+
+def outgoing(fields: tuple[bytes, Buffer, int, int, Gso, int]) -> Outgoing:
+    """Return Outgoing(*fields), in half the time: nearly every frame is made so."""
+    frame: Outgoing = _make(Outgoing, fields)
+    return frame
+
+
+def incoming(fields: tuple[bytes, bool, int]) -> Incoming:
+    """Return Incoming(*fields), in half the time."""
+    frame: Incoming = _make(Incoming, fields)
+    return frame
 
 
 class Network(Protocol):

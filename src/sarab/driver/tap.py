@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fcntl import ioctl
 from struct import Struct, pack
 
-from sarab.device.network import DeviceLost, Incoming, Offload, Outgoing
+from sarab.device.network import DeviceLost, Incoming, Offload, Outgoing, incoming
 
 TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
@@ -84,7 +84,7 @@ class Tap:
             if len(data) <= HEADER_SIZE:
                 continue
             gso_size = unpack(data)[3] if data[1] & 0x7F else 0
-            frames.append(Incoming(data[HEADER_SIZE:], data[0] & 3 != 0, gso_size))
+            frames.append(incoming((data[HEADER_SIZE:], data[0] & 3 != 0, gso_size)))
         return frames
 
     def send(self, frames: Sequence[Outgoing]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from sarab.device.network import Gso, Offload, Outgoing
+from sarab.device.network import WHOLE, Gso, Offload, Outgoing, outgoing
 from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, NetworkUnreachable, PortsExhausted
 from sarab.proto.tcp.block import TOTALS
@@ -464,7 +464,7 @@ def frames(path: Path, segments: Iterable[Segment], offloads: Offload, mss: int)
         if size > mss:
             out.append(Outgoing(header, payload, 34, 16, Gso.TCPV4, mss))
         elif offload:
-            out.append(Outgoing(header, payload, 34, 16))
+            out.append(outgoing((header, payload, 34, 16, WHOLE, 0)))
         else:
             out.append(Outgoing(header, payload))
     return out

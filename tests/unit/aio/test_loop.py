@@ -7,7 +7,7 @@ import gc
 import os
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -179,6 +179,87 @@ def test_events_of_a_connection_come_once_and_in_order(loop: Loop) -> None:
 
     run(loop, main())
     assert seen == ["made", "data", "eof", "lost None"]
+
+
+class Noted(asyncio.Protocol):
+    """Notes what it is told; `when_told` is called with it."""
+
+    def __init__(self, notes: list[bytes], when_told: Callable[[bytes], None] = lambda data: None) -> None:
+        self.notes, self.when_told = notes, when_told
+
+    def data_received(self, data: bytes) -> None:
+        self.notes.append(data)
+        self.when_told(data)
+
+
+async def noted(
+    loop: Loop, count: int, notes: list[bytes], when_told: Callable[[bytes], None]
+) -> list[asyncio.Transport]:
+    """Return transports towards as many connections, which note what they are told."""
+    server = await loop.create_server(lambda: Noted(notes, when_told), HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    made = [(await loop.create_connection(asyncio.Protocol, HOST, port))[0] for _ in range(count)]
+    await asyncio.sleep(0.01)
+    return made
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_is_scheduled_while_connections_are_told_waits_for_all_of_them(loop: Loop, debug: bool) -> None:
+    """As with asyncio's own loop: what one look at the cards brought comes before what a callback has scheduled."""
+    notes: list[bytes] = []
+
+    async def main() -> None:
+        loop.set_debug(debug)
+        made = await noted(loop, 3, notes, lambda data: void(loop.call_soon(notes.append, b"soon")))
+        for index, transport in enumerate(made):
+            transport.write(b"%d" % index)
+        while len(notes) < 6:
+            await asyncio.sleep(0)
+        for transport in made:
+            transport.close()
+
+    run(loop, main())
+    assert notes == [b"0", b"1", b"2", b"soon", b"soon", b"soon"]
+
+
+def test_who_ends_the_loop_while_connections_are_told_loses_none_of_the_others(loop: Loop) -> None:
+    notes: list[bytes] = []
+
+    def leave(data: bytes) -> None:
+        if data == b"0":
+            raise KeyboardInterrupt
+
+    made = run(loop, noted(loop, 3, notes, leave))
+    for index, transport in enumerate(made):
+        transport.write(b"%d" % index)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asyncio.sleep(1))
+    assert notes == [b"0"]
+    loop.run_until_complete(asyncio.sleep(0))
+    assert notes == [b"0", b"1", b"2"]
+    for transport in made:
+        transport.close()
+    loop.run_until_complete(asyncio.sleep(0.01))
+
+
+def test_a_view_of_other_items_than_bytes_is_written_as_its_bytes(loop: Loop) -> None:
+    notes: list[bytes] = []
+    words = memoryview(b"abcdefgh").cast("I")
+
+    async def main() -> None:
+        (transport,) = await noted(loop, 1, notes, lambda data: None)
+        transport.write(words)
+        transport.write(words[::-1])
+        while sum(map(len, notes)) < 16:
+            await asyncio.sleep(0)
+        transport.close()
+
+    run(loop, main())
+    assert b"".join(notes) == b"abcdefghefghabcd"
+
+
+def void(_: object) -> None:
+    """For a callback whose value nobody wants."""
 
 
 def test_abort_with_something_unread_is_a_reset_to_the_peer(loop: Loop) -> None:
