@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tracemalloc
 from collections.abc import Iterator
 from itertools import count
@@ -15,51 +14,11 @@ from sarab.proto.tcp.flight import SENT_MAX, UNITS_MAX
 from sarab.proto.tcp.values import CHALLENGE_ACKS_PER_SECOND, MSS_MIN, REASSEMBLY_PIECES_MAX, Settings, State
 from sarab.wire.tcp import ACK, FIN, NO_OPTIONS, PSH, RST, SYN, Options, Segment
 from tests.attack.field import PORT, VICTIM4, Field, far, tcp
+from tests.attack.peer import MASK, Peer, full, memory
 
-MASK = 0xFFFFFFFF
 WORK_MAX = 1200
 """Lines of Python for one segment, whatever state its sender has brought about."""
 WINDOW = Settings().rcv_buffer
-
-
-class Peer:
-    """A connection of the attacker's own: he sees the wire, and says what he likes."""
-
-    def __init__(self, field: Field, number: int, options: Options = NO_OPTIONS, window: int = 65535) -> None:
-        self.field, self.window = field, window
-        self.address, self.port = far(4, 1 + number // 60_000), 1024 + number % 60_000
-        self.seq = 1000
-        self._say(Segment(self.port, PORT, self.seq, 0, SYN, window, options))
-        self.seq += 1
-        self.flow: Flow = field.victim.stack.tcp.flows[(VICTIM4, PORT, self.address, self.port)]
-        self.send(b"")
-
-    def _say(self, segment: Segment) -> None:
-        self.field.strike(tcp(self.address, segment))
-        self.field.victim.stack.poll(self.field.link.now)
-
-    def segment(self, payload: bytes, at: int = 0, ack: int | None = None, flags: int = ACK) -> Segment:
-        """Return a segment `at` bytes behind what was sent in order; all of the victim's data is acknowledged."""
-        if ack is None:
-            ack = self.flow.machine.snd_nxt
-        return Segment(self.port, PORT, self.seq + at & MASK, ack & MASK, flags, self.window, NO_OPTIONS, payload)
-
-    def send(self, payload: bytes, at: int = 0, ack: int | None = None, flags: int = ACK) -> None:
-        """Have the victim take a segment now."""
-        self._say(self.segment(payload, at, ack, flags))
-        if not at:
-            self.seq += len(payload) + bool(flags & FIN)
-
-    def take(self) -> None:
-        """Have the program take connections and answer."""
-        for endpoint, events in self.field.victim.stack.take_ready():
-            self.field.service.on_ready(endpoint, events)
-        self.field.victim.stack.poll(self.field.link.now)
-
-
-def memory() -> int:
-    gc.collect()
-    return tracemalloc.get_traced_memory()[0]
 
 
 # ---- strangers ---------------------------------------------------------------------------------------------------
@@ -248,17 +207,6 @@ def test_slow_writers_cost_nothing_but_their_connection() -> None:
     field.still_serves()
 
 
-def full(field: Field, peers: int, window: int) -> list[Peer]:
-    """Return peers for whom the program has written as much as it could, and who take nothing."""
-    made = [Peer(field, number, window=window) for number in range(peers)]
-    made[0].take()
-    for peer in made:
-        while peer.flow.write(field.link.now, bytes(65536)):
-            pass
-    field.victim.stack.poll(field.link.now)
-    return made
-
-
 def test_a_window_that_stays_shut_is_probed_less_and_less_and_bounds_the_buffer() -> None:
     """RFC 9293 section 3.8.6.1 forbids to end it: what bounds it is the buffer, and the program or its user timeout."""
     field = Field()
@@ -410,9 +358,9 @@ def test_connections_that_are_never_closed_cost_what_an_idle_one_costs() -> None
     field.still_serves()
 
 
-def test_when_there_are_too_many_connections_those_that_are_over_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(net_tcp, "FLOWS_MAX", 100)
+def test_when_there_are_too_many_connections_those_that_are_over_make_room() -> None:
     field = Field()
+    field.victim.stack.tcp.flows_max = 100
     peers = [Peer(field, number) for number in range(60)]
     peers[0].take()
     for peer in peers[:50]:

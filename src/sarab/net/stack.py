@@ -60,12 +60,15 @@ _COPIED = 1024
 class Stack:
     """The network of one image."""
 
-    def __init__(self, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, random: Callable[[int], bytes], *, tcp_memory: int = tcp.MEMORY, tcp_flows: int = tcp.FLOWS_MAX
+    ) -> None:
+        """`tcp_memory`: bytes that TCP's buffers may hold in all; `tcp_flows`: connections that others may open."""
         self.lock = threading.RLock()
         self.random = random
         self.interfaces: list[Interface] = []
         self._changes = Changes()
-        self.tcp = tcp.Tcp(self, random(32))
+        self.tcp = tcp.Tcp(self, random(32), tcp_memory, tcp_flows)
         self.udp: dict[int, list[Datagrams]] = {}
         self.ipv4 = Ipv4(self)
         self.ipv6 = ipv6.Ipv6(self)

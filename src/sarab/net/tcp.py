@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sarab.device.network import WHOLE, Gso, Offload, Outgoing, outgoing
 from sarab.net.endpoints import HANDSHAKES_MAX, Address, Arrived, Flow, Listener, Path
 from sarab.net.errors import AddressInUse, NetworkUnreachable, PortsExhausted
+from sarab.proto.tcp.account import Account
 from sarab.proto.tcp.block import TOTALS
 from sarab.proto.tcp.isn import COOKIE_PERIOD, COOKIE_PERIODS_VALID, Secrets
 from sarab.proto.tcp.machine import Connection
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 EPHEMERAL_FIRST, EPHEMERAL_LAST = 32768, 60999
 """Linux's net.ipv4.ip_local_port_range."""
 FLOWS_MAX = 65536
+FLOW_SIZE = 6500
+"""Bytes that an idle connection costs, its asyncio transport included (measured: docs/performance.md)."""
+MEMORY = 64 << 20
+"""Of all buffers together, where nobody says it: a quarter of 256 MiB."""
 TIME_WAIT_MAX = 16384
 """The oldest goes early when there are more: a port reused in a minute is better than no memory."""
 POLL_BURST = 64
@@ -41,8 +46,10 @@ _STAMPED = Struct("!16sH6sH8sHHIIBBHHHIII")
 class Tcp:
     """Every connection and listener of a stack."""
 
-    def __init__(self, stack: Stack, random: bytes) -> None:
+    def __init__(self, stack: Stack, random: bytes, memory: int, flows_max: int) -> None:
         self._stack = stack
+        self.account = Account(memory)
+        self.flows_max = flows_max
         self.secrets = Secrets(random)
         self.flows: dict[tuple[bytes, int, bytes, int], Flow] = {}
         self.ways: dict[bytes, Flow] = {}
@@ -75,6 +82,8 @@ class Tcp:
         for flow in self.flows.values():
             _add_up(found, flow.machine)
         found.update(segments_in=self.segments_in, segments_out=self.segments_out, flows=len(self.flows))
+        account = self.account
+        found.update(memory_used=account.used, memory_pruned=account.pruned, memory_refused=account.refused)
         return {**found, **self.counters}
 
     # ---- users ---------------------------------------------------------------------------------------------------
@@ -108,7 +117,7 @@ class Tcp:
         key = (address, port, *remote)
         if key in self.flows and not self._reusable(self.flows[key]):
             raise AddressInUse(f"TCP port {port} is in use towards this peer")
-        machine = Connection.active(now, port, remote[1], self.secrets.isn(now, key), settings)
+        machine = Connection.active(now, port, remote[1], self.secrets.isn(now, key), settings, self.account)
         flow = self._add(Flow(self._stack, machine, (address, port), remote))
         self._connecting[flow] = None
         return flow
@@ -290,7 +299,7 @@ class Tcp:
             )
             self._stack.send_segment(now, local[0], remote[0], answer)
             return
-        machine = Connection.passive(now, segment, self.secrets.isn(now, key), settings)
+        machine = Connection.passive(now, segment, self.secrets.isn(now, key), settings, self.account)
         flow = Flow(self._stack, machine, local, remote)
         flow.parent = listener
         self._handshakes[flow] = listener
@@ -299,9 +308,9 @@ class Tcp:
 
     def _is_full(self) -> bool:
         """Say whether there are too many connections; the oldest in TIME-WAIT makes room."""
-        if len(self.flows) >= FLOWS_MAX and self._time_wait:
+        if len(self.flows) >= self.flows_max and self._time_wait:
             self._remove(next(iter(self._time_wait)))
-        return len(self.flows) >= FLOWS_MAX
+        return len(self.flows) >= self.flows_max
 
     def _cookie(self, now: int, arrived: Arrived, listener: Listener) -> bool:
         segment = arrived.segment
@@ -315,7 +324,7 @@ class Tcp:
             return True  # the peer sends its data again; there may be room then
         self.counters["cookies_accepted"] += 1
         settings = self._settings(arrived, listener)
-        machine = Connection.from_cookie(now, segment, Options(mss), settings)
+        machine = Connection.from_cookie(now, segment, Options(mss), settings, self.account)
         flow = Flow(self._stack, machine, key[:2], key[2:])
         flow.parent = listener
         self._handshakes[flow] = listener

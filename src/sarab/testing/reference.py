@@ -69,6 +69,8 @@ class Judge:
         self.stamped = False
         """Timestamps were agreed on."""
         self._syn_had_stamp = self._peer_syn_had_stamp = False
+        self.short_of_memory = False
+        """The machine may drop what came, as if it were lost on the way."""
 
     def _broken(self, why: str, segment: Segment | None = None) -> Broken:
         text = f"{self.name}: {why}"
@@ -269,6 +271,10 @@ class Judge:
     def _peer_finished(self) -> bool:
         return 0 <= self.peer_fin_at < self._contiguous()
 
+    def _peer_surely_finished(self) -> bool:
+        """Say whether the machine must know: where memory is short it may not have taken what came."""
+        return 0 <= self.peer_fin_at < (self.told_ack if self.short_of_memory else self._contiguous())
+
 
 BECAUSE: dict[str, Callable[[Judge, str], bool]] = {
     "syn": lambda judge, cause: cause == "segment" and judge._flag(SYN) and not judge._flag(ACK),
@@ -281,7 +287,7 @@ BECAUSE: dict[str, Callable[[Judge, str], bool]] = {
         cause == "segment" and judge._peer_finished() and not judge._fin_acknowledged()
     ),
     "fin_acked": lambda judge, cause: (
-        cause == "segment" and judge._fin_acknowledged() and not judge._peer_finished()
+        cause == "segment" and judge._fin_acknowledged() and not judge._peer_surely_finished()
     ),
     "fin_acked_last": lambda judge, cause: cause == "segment" and judge._fin_acknowledged(),
     "fin_both": lambda judge, cause: (

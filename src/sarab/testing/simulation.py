@@ -19,9 +19,10 @@ from sarab.net.endpoints import Flow, Listener
 from sarab.net.errors import NetworkError
 from sarab.net.interface import Configuration
 from sarab.net.stack import Stack
+from sarab.proto.tcp.account import MINIMUM, UNLIMITED, Account
 from sarab.proto.tcp.values import MILLISECOND, SECOND, Settings, State
 from sarab.testing.reference import Broken, Judge
-from sarab.testing.tcp_pair import draw_settings, draw_weather
+from sarab.testing.tcp_pair import draw_memory, draw_settings, draw_weather
 from sarab.testing.wire import Wire
 from sarab.wire import ipv4
 from sarab.wire import tcp as wire
@@ -166,6 +167,7 @@ class Host:
         """Have a connection judged."""
         judge = Judge(f"{self.name} port {flow.local[1]} to {flow.remote[1]}", stream)
         judge.state = flow.machine.state
+        judge.short_of_memory = self.stack.tcp.account.limit < UNLIMITED
         self.judges[(flow.local[1], *flow.remote)] = flow, judge
         return judge
 
@@ -211,6 +213,9 @@ class Host:
 
     def bounds(self) -> None:
         """Look at the buffers."""
+        account = self.stack.tcp.account
+        if account.used > account.limit + 2 * MINIMUM * len(self.judges):
+            raise Broken(f"{self.name}: TCP holds {account.used} bytes of {account.limit}")
         for flow, judge in self.judges.values():
             machine, settings = flow.machine, self.settings
             if machine.readable > max(settings.rcv_buffer, settings.rcv_buffer_max):
@@ -269,6 +274,8 @@ class Simulation:
         count = chance.choice((2, 2, 3))
         aborting = chance.random() < 0.3
         self.hosts = [Host(index + 1, random.Random(chance.random()), True) for index in range(count)]
+        for host in self.hosts:
+            host.stack.tcp.account = Account(draw_memory(random.Random(f"stacks {seed}/{host.name}/memory")))
         self.wires = [
             Wire(random.Random(chance.random()), draw_weather(chance), lambda frame: len(frame.data), self._damage)
             for _ in self.hosts
@@ -394,6 +401,7 @@ class Simulation:
                 host.steps("user")
 
     def _verdict(self) -> None:
+        aborted = any(talk.aborted for talk in self.talks)
         for talk in self.talks:
             for name, end, other in (("client", talk.client, talk.server), ("server", talk.server, talk.client)):
                 whole = not (talk.aborted and (end.lost or other.lost))
@@ -405,6 +413,9 @@ class Simulation:
             assert host.listener is not None
             if host.listener.half_open or host.listener.waiting:
                 raise Broken(f"{host.name}: its listener still counts {host.listener.half_open} handshakes")
+            account = host.stack.tcp.account
+            if not aborted and (account.used or account.keepers):
+                raise Broken(f"{host.name}: TCP still holds {account.used} bytes")
 
     def _describe(self) -> str:
         words = []

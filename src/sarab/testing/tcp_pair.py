@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from sarab.proto.tcp.account import MINIMUM, UNLIMITED, Account
 from sarab.proto.tcp.machine import Connection
 from sarab.proto.tcp.values import Event, Settings, State
 from sarab.testing.wire import MILLISECOND, Weather, Wire
@@ -57,6 +58,7 @@ class Host:
 
     def __init__(self, name: str, chance: random.Random, settings: Settings, amount: int) -> None:
         self.name, self.chance, self.settings = name, chance, settings
+        self.account = Account()
         self.machine: Connection | None = None
         self.to_write = chance.randbytes(amount)
         self.written = 0
@@ -115,6 +117,11 @@ def draw_settings(chance: random.Random) -> Settings:
     )
 
 
+def draw_memory(chance: random.Random) -> int:
+    """Return what all connections of a host may hold: often next to nothing."""
+    return chance.choice((UNLIMITED, UNLIMITED, 1, 10_000, 100_000))
+
+
 def draw_weather(chance: random.Random) -> Weather:
     """Return the weather of one direction."""
     bad = chance.random() < 0.7
@@ -135,7 +142,9 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
     hosts = []
     for name in ("a", "b"):
         amount = chance.choice((0, 1, 1000, chance.randrange(amount_max)))
-        hosts.append(Host(name, random.Random(chance.random()), draw_settings(chance), amount))
+        host = Host(name, random.Random(chance.random()), draw_settings(chance), amount)
+        host.account = Account(draw_memory(random.Random(f"{seed}/{name}/memory")))
+        hosts.append(host)
     wires: list[Wire[Segment]] = [
         Wire(random.Random(chance.random()), draw_weather(chance), lambda segment: len(segment.payload) + 40)
         for _ in hosts
@@ -145,9 +154,9 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
     now, start = chance.randrange(1 << 40), 0
     start = now
     isns = [chance.choice((chance.getrandbits(32), 0xFFFFFFFF - chance.randrange(5000))) for _ in hosts]
-    hosts[0].machine = Connection.active(now, 1000, 2000, isns[0], hosts[0].settings)
+    hosts[0].machine = Connection.active(now, 1000, 2000, isns[0], hosts[0].settings, hosts[0].account)
     if simultaneous:
-        hosts[1].machine = Connection.active(now, 2000, 1000, isns[1], hosts[1].settings)
+        hosts[1].machine = Connection.active(now, 2000, 1000, isns[1], hosts[1].settings, hosts[1].account)
     segments, digest, idle, healed = 0, 0, 0, False
     for _ in range(STEPS_MAX):
         if not healed and now - start >= heals_at:
@@ -199,6 +208,8 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
     for host, peer in (hosts, reversed(hosts)):
         if bytes(host.got) != peer.to_write:
             raise Broken(f"seed {seed}: {host.name} got {len(host.got)} bytes, not the {len(peer.to_write)} sent")
+        if host.account.used or host.account.keepers:
+            raise Broken(f"seed {seed}: {host.name} still holds {host.account.used} bytes")
     retransmissions = sum(host.machine.counters["retransmissions"] for host in hosts if host.machine)
     return Outcome(now - start, segments, retransmissions, digest)
 
@@ -206,7 +217,7 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
 def _deliver(now: int, host: Host, segment: Segment, isn: int, back: Wire[Segment], seed: int) -> None:
     if host.machine is None or host.machine.state is S.CLOSED:
         if host.machine is None and segment.flags & (SYN | ACK | RST) == SYN:
-            host.machine = Connection.passive(now, segment, isn, host.settings)
+            host.machine = Connection.passive(now, segment, isn, host.settings, host.account)
         elif not segment.flags & RST:
             back.send(now, Segment(segment.dst_port, segment.src_port, segment.ack, 0, RST, 0))
         return
@@ -250,6 +261,9 @@ def _check(host: Host, seed: int) -> None:
         raise Broken(f"seed {seed}: {host.name} holds {machine.rx.readable} of {machine.rx.buffer_size} bytes")
     if machine.unsent > host.settings.snd_buffer_max:
         raise Broken(f"seed {seed}: {host.name} holds {machine.unsent} bytes to be sent")
+    account, held = host.account, machine.unsent + machine.rx.readable + machine.rx.kept
+    if account.used != held or held > account.limit + 2 * MINIMUM:
+        raise Broken(f"seed {seed}: {host.name} holds {held} bytes of {account.limit}, and counts {account.used}")
     pipe = sum(unit.end - unit.start for unit in flight.units if not unit.lost and not unit.sacked)
     if machine._use_sack and pipe != flight.in_flight:
         raise Broken(f"seed {seed}: {host.name} believes in {flight.in_flight} bytes in flight, and there are {pipe}")

@@ -83,6 +83,9 @@ class Arrivals(Timers):
             return -1
         if size > rx.rcv_adv - rcv_nxt or not window or rx.fin_at >= 0 or rx.pieces or self._closed_by_user:
             return -1
+        account = rx.account
+        if size and account.used + size > account.limit:
+            return -1
         if self.snd_wl1 > rcv_nxt:  # a later one without data has come before it, whose window counts
             return -1
         if self._use_ts and value >= 0:
@@ -121,7 +124,9 @@ class Arrivals(Timers):
         options = syn.options
         rx = self.rx
         self._irs = syn.seq
-        rx.rcv_nxt = rx.rcv_adv = self._last_ack_sent = syn.seq + 1
+        told = rx.rcv_adv - rx.rcv_nxt  # by a SYN of ours
+        rx.rcv_nxt = self._last_ack_sent = syn.seq + 1
+        rx.rcv_adv = rx.rcv_nxt + told
         self.snd_wnd = self.snd_max_wnd = syn.window
         self.snd_wl1, self.snd_wl2 = syn.seq, self.snd_una
         mss = max(MSS_MIN, min(options.mss or MSS_DEFAULT, settings.mss))
@@ -313,6 +318,13 @@ class Arrivals(Timers):
                 self._deadline = now
                 return
             hole = bool(rx.pieces)
+            admitted = rx.admit(seq, size)
+            if admitted < size:  # as if the rest were lost on the way
+                self._ack_now = True
+                payload = payload[:admitted]
+                fin_at = rx.fin_at
+                if not admitted:
+                    return
             got = rx.take(seq, payload)
             self.bytes_in += got
             if got:

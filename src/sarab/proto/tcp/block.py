@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sarab.proto.tcp import congestion
+from sarab.proto.tcp.account import MINIMUM, Account
 from sarab.proto.tcp.buffer import SendBuffer
 from sarab.proto.tcp.flight import Flight
 from sarab.proto.tcp.receive import Receiver
@@ -126,8 +127,11 @@ class Block:
         "synchronised",
     )
 
-    def __init__(self, now: int, src_port: int, dst_port: int, iss: int, settings: Settings) -> None:
+    def __init__(
+        self, now: int, src_port: int, dst_port: int, iss: int, settings: Settings, account: Account | None = None
+    ) -> None:
         """Not for callers: see Connection.active(), passive(), from_cookie()."""
+        account = account or Account()
         self.src_port, self.dst_port = src_port, dst_port
         self._settings = settings
         self.state: State = CLOSED
@@ -154,11 +158,11 @@ class Block:
         self._ts_offset = iss >> 3  # so that the clock says nothing of when we started (RFC 7323 section 5.4)
         self._options = NO_OPTIONS
         """Those of the last segment with timestamps alone: the next is likely to have the same."""
-        self.rx = Receiver(0, settings.rcv_buffer, settings.rcv_buffer_max)
+        self.rx = Receiver(0, settings.rcv_buffer, settings.rcv_buffer_max, account)
         self.rtt = RoundTrip(settings.rto_initial, settings.rto_min, settings.rto_max)
         self.congestion = congestion.make(settings.congestion, settings.mss, settings.initial_window)
         self._flight = Flight()
-        self._buffer = SendBuffer(iss + 1)
+        self._buffer = SendBuffer(iss + 1, account)
         self._fin_queued, self._fin_seq = False, -1
         self._rst_queued = False
         self._refuse_at = -1
@@ -201,7 +205,7 @@ class Block:
 
     def _forget(self) -> None:
         """Free what a connection without a future does not need: thousands may be in TIME-WAIT."""
-        self._buffer = SendBuffer(self._buffer.end)
+        self._buffer.acknowledged(self._buffer.end)
         self._flight = _NO_FLIGHT
         self.congestion = _NO_CONGESTION
         self.rx.release()
@@ -259,9 +263,13 @@ class Block:
         """Return the window as it stands in the header; from now on the peer may count on it."""
         rx = self.rx
         told = rx.rcv_adv - rx.rcv_nxt
-        window = rx.buffer_size - rx.readable
+        account = rx.account
+        size = rx.buffer_size
+        if account.used > account.high and size > MINIMUM:
+            size = MINIMUM
+        window = size - rx.readable
         # A silly window is not opened (RFC 9293 section 3.8.6.2.2), and one that was told is never taken back.
-        if told <= 0 and window < self.snd_mss and window < rx.buffer_size // 2:
+        if told <= 0 and window < self.snd_mss and window < size // 2:
             window = 0
         if window < told:
             window = told

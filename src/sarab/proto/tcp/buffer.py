@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from sarab.proto.tcp.account import Account
+
 Payload = bytes | bytearray | memoryview
 SMALL = 1024
 """A write below this is copied behind the one before it: else a user who writes byte by byte has an object for each."""
@@ -15,10 +17,11 @@ VIEW_MIN = 4096
 class SendBuffer:
     """Bytes with sequence numbers `start` to `end` (exclusive)."""
 
-    __slots__ = ("_at", "_chunks", "_head", "_index", "end", "start")
+    __slots__ = ("_account", "_at", "_chunks", "_head", "_index", "end", "start")
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, account: Account | None = None) -> None:
         self.start = self.end = start
+        self._account = account or Account()
         self._chunks: deque[bytes | bytearray] = deque()
         self._head = start
         """The sequence number of the first chunk's first byte: its front may be acknowledged already."""
@@ -32,6 +35,7 @@ class SendBuffer:
         """Queue the first `size` bytes of `data`. Only whole `bytes` are kept as they are; all else is copied."""
         chunks = self._chunks
         self.end += size
+        self._account.used += size
         kept = data if type(data) is bytes and len(data) == size else bytes(memoryview(data)[:size])
         if size < SMALL and chunks:
             last = chunks[-1]
@@ -82,6 +86,7 @@ class SendBuffer:
         ack = min(ack, self.end)
         if ack <= self.start:
             return
+        self._account.used -= ack - self.start
         self.start = ack
         chunks = self._chunks
         if ack == self.end:

@@ -15,6 +15,7 @@ RFC 9293 section 3.10.7.
 
 from __future__ import annotations
 
+from sarab.proto.tcp.account import MINIMUM, Account
 from sarab.proto.tcp.arrive import Arrivals
 from sarab.proto.tcp.block import MAY_WRITE, scale_for
 from sarab.proto.tcp.seq import MASK, unwrap
@@ -40,9 +41,11 @@ class Connection(Arrivals):
     # ---- making one ----------------------------------------------------------------------------------------------
 
     @classmethod
-    def active(cls, now: int, src_port: int, dst_port: int, iss: int, settings: Settings) -> Connection:
-        """Return a connection in SYN_SENT; poll() gives its SYN."""
-        self = cls(now, src_port, dst_port, iss, settings)
+    def active(
+        cls, now: int, src_port: int, dst_port: int, iss: int, settings: Settings, account: Account | None = None
+    ) -> Connection:
+        """Return a connection in SYN_SENT; poll() gives its SYN. `account`: of what it holds; None: one of its own."""
+        self = cls(now, src_port, dst_port, iss, settings, account)
         self._enter(now, SYN_SENT)
         self._scale_rcv = scale_for(settings.rcv_buffer_max)
         self._ecn = settings.ecn
@@ -50,9 +53,11 @@ class Connection(Arrivals):
         return self
 
     @classmethod
-    def passive(cls, now: int, syn: Segment, iss: int, settings: Settings) -> Connection:
+    def passive(
+        cls, now: int, syn: Segment, iss: int, settings: Settings, account: Account | None = None
+    ) -> Connection:
         """Return a connection in SYN_RECEIVED that answers `syn`; poll() gives its SYN-ACK."""
-        self = cls(now, syn.dst_port, syn.src_port, iss, settings)
+        self = cls(now, syn.dst_port, syn.src_port, iss, settings, account)
         self._enter(now, SYN_RECEIVED)
         self._scale_rcv = scale_for(settings.rcv_buffer_max)
         self._ecn = syn.flags & (ECE | CWR) == ECE | CWR
@@ -61,13 +66,15 @@ class Connection(Arrivals):
         return self
 
     @classmethod
-    def from_cookie(cls, now: int, ack: Segment, options: Options, settings: Settings) -> Connection:
+    def from_cookie(
+        cls, now: int, ack: Segment, options: Options, settings: Settings, account: Account | None = None
+    ) -> Connection:
         """Return an established connection whose SYN-ACK was a cookie (RFC 4987 section 3.6).
 
         `ack` completes the handshake; `options` are those of the peer's SYN as far as the cookie kept them. The events
         it caused (its data may be READABLE) are in take_events().
         """
-        self = cls(now, ack.dst_port, ack.src_port, (ack.ack - 1) & MASK, settings)
+        self = cls(now, ack.dst_port, ack.src_port, (ack.ack - 1) & MASK, settings, account)
         self._scale_rcv = scale_for(settings.rcv_buffer_max)
         self.snd_nxt = self._iss + 1
         syn = Segment(ack.src_port, ack.dst_port, (ack.seq - 1) & MASK, 0, SYN, ack.window, options)
@@ -89,7 +96,12 @@ class Connection(Arrivals):
         """Bytes that write() would take."""
         if self._fin_queued or self.state not in MAY_WRITE:
             return 0
-        return max(self._settings.snd_buffer_max - len(self._buffer), 0)
+        held = len(self._buffer)
+        room = self._settings.snd_buffer_max - held
+        account = self.rx.account
+        if account.used + room > account.high:
+            room = min(room, max(account.high - account.used, MINIMUM - held))
+        return max(room, 0)
 
     @property
     def unsent(self) -> int:
@@ -126,7 +138,7 @@ class Connection(Arrivals):
         rx = self.rx
         rx.tune(now, self.rtt.srtt or MILLISECOND)
         # Silly window avoidance (RFC 9293 section 3.8.6.2.2): tell of new room when it is worth a segment.
-        size = rx.buffer_size
+        size = rx.size
         grown = size - rx.readable - (rx.rcv_adv - rx.rcv_nxt)
         if grown >= size // 4 and (grown >= 2 * self.snd_mss or grown >= size // 2) and not self.eof:
             if self.synchronised:
@@ -143,9 +155,11 @@ class Connection(Arrivals):
     def close(self, now: int) -> None:
         """The user has done: FIN, or RST where data that was not read would be lost (RFC 2525 section 2.17)."""
         self._closed_by_user = True
-        if self.rx.readable and self.state is not CLOSED and self.state is not TIME_WAIT:
-            self.abort(now)
-            return
+        if self.rx.readable:
+            self.rx.discard()
+            if self.state is not CLOSED and self.state is not TIME_WAIT:
+                self.abort(now)
+                return
         if self.state is SYN_SENT:
             self._end(now, Event.NONE)
             return
@@ -158,6 +172,7 @@ class Connection(Arrivals):
         """End at once, with an RST where the peer knows of us."""
         if (self.synchronised or self.state is SYN_RECEIVED) and self.state is not TIME_WAIT:
             self._rst_queued = True
+        self.rx.discard()
         self._end(now, Event.NONE)
         self._deadline = now
 

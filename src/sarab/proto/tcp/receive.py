@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 
+from sarab.proto.tcp.account import MINIMUM, PIECE_SIZE, Account
 from sarab.proto.tcp.values import REASSEMBLY_PIECES_MAX
 
 Payload = bytes | bytearray | memoryview
@@ -44,18 +45,21 @@ class Receiver:
         "_latest",
         "_measured_at",
         "_read_since",
+        "account",
         "buffer_max",
         "buffer_size",
         "dropped",
         "duplicate",
         "fin_at",
+        "kept",
         "pieces",
         "rcv_adv",
         "rcv_nxt",
         "readable",
     )
 
-    def __init__(self, rcv_nxt: int, buffer_size: int, buffer_max: int) -> None:
+    def __init__(self, rcv_nxt: int, buffer_size: int, buffer_max: int, account: Account | None = None) -> None:
+        self.account = account or Account()
         self.rcv_nxt = rcv_nxt
         self.rcv_adv = rcv_nxt
         """The right edge of the window that the peer was told."""
@@ -63,6 +67,8 @@ class Receiver:
         self.readable = 0
         self.pieces: list[Piece] = []
         """Out of order, sorted, not overlapping and not touching each other."""
+        self.kept = 0
+        """What the pieces cost, in bytes."""
         self.dropped = 0
         self.duplicate = (0, 0)
         """What came twice and was not reported yet (RFC 2883); (0, 0): nothing."""
@@ -75,9 +81,27 @@ class Receiver:
         self._measured_at = 0
 
     @property
-    def window(self) -> int:
-        """What may be advertised now: the free room, and never less than was advertised before."""
-        return max(self.buffer_size - self.readable, self.rcv_adv - self.rcv_nxt, 0)
+    def size(self) -> int:
+        """How much the user may leave unread before the window shuts; little while memory is short."""
+        account = self.account
+        return self.buffer_size if account.used <= account.high else min(self.buffer_size, MINIMUM)
+
+    def admit(self, start: int, size: int) -> int:
+        """Return how many of `size` bytes from `start` on, which lie inside the window, there is memory for."""
+        account = self.account
+        if start > self.rcv_nxt:
+            if account.used + size <= account.high:
+                return size
+        else:
+            room = account.make_room(size)
+            if room == size:
+                return size
+            room = max(room, min(MINIMUM - self.readable, size))
+            if room > 0:
+                account.refused += room < size
+                return room
+        account.refused += 1
+        return 0
 
     def take(self, start: int, data: Payload) -> int:
         """Accept what begins at `start` and lies inside the window; return how many bytes became readable."""
@@ -103,6 +127,7 @@ class Receiver:
         else:
             chunks.append(_own(data))
         self.readable += size
+        self.account.used += size
         self.rcv_nxt += size
 
     def _join(self) -> None:
@@ -113,6 +138,7 @@ class Receiver:
             if at > self.rcv_nxt:
                 break
             used += 1
+            self._keep_more(at - piece.end - PIECE_SIZE)
             for data in piece.chunks:
                 size = len(data)
                 skip = max(self.rcv_nxt - at, 0)
@@ -145,17 +171,30 @@ class Receiver:
                 _put(before.chunks, fresh)
                 before.end = stop
                 piece = before
+                self._keep_more(stop - start)
             elif len(pieces) < REASSEMBLY_PIECES_MAX:
                 piece = Piece(start, fresh)
                 pieces.insert(index, piece)
                 index += 1
+                self._keep_more(stop - start + PIECE_SIZE)
             else:
                 self.dropped += 1
                 return
             if index < len(pieces) and pieces[index].start == stop:
                 piece.join(pieces.pop(index))
+                self._keep_more(-PIECE_SIZE)
             self._note(piece)
             data, start = data[stop - start :], stop
+
+    def _keep_more(self, size: int) -> None:
+        """The pieces cost so many bytes more, or less."""
+        account = self.account
+        if not self.kept:
+            account.keepers[self] = None
+        self.kept += size
+        account.used += size
+        if not self.kept:
+            del account.keepers[self]
 
     def _note(self, piece: Piece) -> None:
         """Something was added to a piece."""
@@ -204,8 +243,7 @@ class Receiver:
                     left -= len(first)
                     chunks.popleft()
             data = b"".join(taken)
-        self.readable -= len(data)
-        self._read_since += len(data)
+        self._left(len(data))
         return data
 
     def read_into(self, buffer: memoryview) -> int:
@@ -221,21 +259,38 @@ class Receiver:
                 chunks.popleft()
             else:
                 chunks[0] = memoryview(first)[size:]
-        self.readable -= done
-        self._read_since += done
+        self._left(done)
         return done
+
+    def _left(self, size: int) -> None:
+        """The user has taken so many bytes."""
+        self.readable -= size
+        self._read_since += size
+        self.account.used -= size
+
+    def discard(self) -> None:
+        """Nobody will read any more."""
+        self._chunks.clear()
+        self._left(self.readable)
 
     def tune(self, now: int, rtt: int) -> None:
         """Grow the buffer when the user has read most of it in one round trip: the path is longer than the window."""
         if now - self._measured_at < rtt:
             return
-        if self._read_since * 2 > self.buffer_size and self.buffer_size < self.buffer_max:
+        grows = self.buffer_size < self.buffer_max and self.account.used <= self.account.high
+        if grows and self._read_since * 2 > self.buffer_size:
             self.buffer_size = min(self.buffer_size * 2, self.buffer_max)
         self._read_since = 0
         self._measured_at = now
 
     def release(self) -> None:
         """Nothing will come any more: keep only what is to be read."""
+        self.forget_pieces()
+
+    def forget_pieces(self) -> None:
+        """Drop what is out of order: the peer has it still, for it was not acknowledged (RFC 2018 section 8)."""
+        if self.kept:
+            self._keep_more(-self.kept)
         self.pieces = []
         self._latest = []
 

@@ -44,7 +44,8 @@ class Sender(Block):
         self._syn_sent_at = now
         self._retransmit_at = now + self.rtt.rto
         rx = self.rx
-        window = min(rx.buffer_size, 65535)  # of a SYN it is never scaled (RFC 7323 section 2.2)
+        window = max(min(rx.size, 65535), rx.rcv_adv - rx.rcv_nxt)  # of a SYN it is never scaled (RFC 7323 section 2.2)
+        rx.rcv_adv = rx.rcv_nxt + window
         self._ack_now, self._ack_at, self._acks_owed = False, 0, 0
         if self.state is SYN_SENT:
             stamps = (self._timestamp(now), 0) if settings.timestamps else None
@@ -56,7 +57,6 @@ class Sender(Block):
         stamps = (self._timestamp(now), self._ts_recent) if self._use_ts else None
         options = Options(settings.mss, self._scale_rcv if self._scaled else None, self._use_sack, (), stamps)
         flags = SYN | ACK | (ECE if self._ecn else 0)
-        rx.rcv_adv = rx.rcv_nxt + window
         self._last_ack_sent = rx.rcv_nxt
         out.append(Segment(self.src_port, self.dst_port, self._iss & MASK, rx.rcv_nxt & MASK, flags, window, options))
 
