@@ -20,7 +20,7 @@ MANIFEST = {
     "libc": "glibc",
     "application": {"name": "hello", "kind": "script", "target": "hello.py"},
     "modules": 7,
-    "devices": ["net0"],
+    "devices": [{"kind": "network", "name": "net0"}],
     "distributions": [{"name": "numpy", "version": "2.0"}],
     "inputs": {"application": "ef" * 32},
     "options": {"seal": True, "tmp": None},

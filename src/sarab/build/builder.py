@@ -58,6 +58,8 @@ class BuildOptions:
     """Keys of a wired application (decision 0060), as texts: constants of the image."""
     bake_secrets: bool = False
     """Whether a key that is a secret may be one of them."""
+    reserved: frozenset[str] = field(default=frozenset(), repr=False)
+    """What no key can be called: options of the command line."""
     types: bool = True
     """Check the types of a wired application, if mypy is installed."""
     cache: Path | None = None
@@ -110,7 +112,8 @@ def check(spec: str, options: BuildOptions, target: Target = "machine") -> Check
     cache = Cache(options.cache)
     progress("reading the application")
     application = parse(spec)
-    found = wired.prepare(application, wired.Request(target, options.keys, options.bake_secrets), cache.folder)
+    request = wired.Request(target, options.keys, options.bake_secrets, options.reserved)
+    found = wired.prepare(application, request, cache.folder)
     analysis = analyse(
         application if found is None else found.program,
         cache,
@@ -137,6 +140,8 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
     began = time.monotonic()
     progress = options.progress or (lambda _: None)
     cache = Cache(options.cache)
+    if options.output is not None:
+        image.check_output(options.output)
     kernel = _read_kernel(options.kernel)
     checked = check(spec, options)
     analysis = checked.analysis

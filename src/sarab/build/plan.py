@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 from sarab.build.errors import WiringError
 
 FORMAT = 1
+CARD = "eth0"
+OVER_THE_CARD = frozenset({"Stack", "TCP", "UDP", "IP", "Resolver", "Ethernet"})
+"""What sarab makes of these stands on the machine's first card."""
+NAMED = frozenset({"Block", "KeyValue", "FileSystem", "Network", "Ethernet"})
+"""Each name is another device; of other types there is one (decision 0060)."""
 SECRET = "(secret)"
 """What is shown of a secret's value."""
 
@@ -41,8 +47,15 @@ class Device:
     """Whether the provider is sarab's own."""
     file: str
     line: int
+    called: str
+    """What the machine calls it, or what its provider is told."""
     needs: Mapping[str, str]
     """Parameter -> id of the device."""
+
+    @property
+    def maker(self) -> str:
+        """Who makes it, as a person would say it."""
+        return "sarab" if self.shipped else f"{self.provider.rpartition(':')[2]} ({shown(self.file)}:{self.line})"
 
 
 @dataclass(frozen=True)
@@ -108,8 +121,26 @@ class Plan:
         """The names of the machine's devices of a kind."""
         return [name for one, name in self.machine if one == kind]
 
-    def device(self, identity: str) -> Device | None:
-        return next((device for device in self.devices if device.id == identity), None)
+    def label(self, device: Device) -> str:
+        """A device as a picture has it: with its name, if there could be another of its type."""
+        alike = sum(other.type == device.type for other in self.devices)
+        is_named = alike > 1 or _plain(device.type) in NAMED
+        return f"{device.name}: {device.type}" if is_named else device.type
+
+    @property
+    def has_stack(self) -> bool:
+        """Whether sarab's network stack is in it, which drives every card that nobody asks for by name."""
+        return any(device.shipped and _plain(device.type) in OVER_THE_CARD for device in self.devices)
+
+    def machine_of(self, device: Device) -> tuple[str, str] | None:
+        """What of the machine a device stands on."""
+        if not device.shipped:
+            return None
+        type_name = _plain(device.type)
+        kind = "block" if type_name == "Block" else "network"
+        wanted = kind, CARD if type_name in OVER_THE_CARD else device.called
+        stands = type_name in ("Block", "Network") or (type_name in OVER_THE_CARD and not device.needs)
+        return wanted if stands and wanted in self.machine else None
 
     def manifest(self, root: Path) -> dict[str, Any]:
         """What an image says of itself: nothing that is secret, and no path of this machine."""
@@ -119,7 +150,7 @@ class Plan:
             "devices": [
                 {
                     "id": d.id, "name": d.name, "type": d.type, "provider": d.provider, "shipped": d.shipped,
-                    "file": _within(d.file, root), "line": d.line, "needs": dict(d.needs),
+                    "file": _within(d.file, root), "line": d.line, "called": d.called, "needs": dict(d.needs),
                 }
                 for d in self.devices
             ],
@@ -127,6 +158,10 @@ class Plan:
             "keys": [_public(key, root) for key in self.keys],
             "machine": [{"kind": kind, "name": name} for kind, name in self.machine],
         }  # fmt: skip
+
+
+def _plain(type_name: str) -> str:
+    return type_name.rpartition(".")[2]
 
 
 def _public(key: PlannedKey, root: Path) -> dict[str, Any]:
@@ -138,6 +173,12 @@ def _public(key: PlannedKey, root: Path) -> dict[str, Any]:
 
 def _hidden(value: str | None) -> str | None:
     return None if value is None else SECRET
+
+
+def shown(file: str) -> str:
+    """A path as the person would write it: from the working directory, if it is below that."""
+    relative = os.path.relpath(file) if os.path.isabs(file) else file
+    return file if relative.startswith("..") else relative
 
 
 def _within(file: str, root: Path) -> str:
@@ -186,6 +227,7 @@ def _device(value: Any) -> Device:
         bool(value["shipped"]),
         str(value["file"]),
         int(value["line"]),
+        str(value.get("called") or value["name"]),
         _texts(value["needs"]),
     )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from sarab.build.analysis import Analysis
 from sarab.build.cache import Cache
 from sarab.build.errors import TypesError
-from sarab.build.plan import Plan
+from sarab.build.plan import Plan, shown
 from sarab.build.resolve import Area
 from sarab.build.wired import Wired
 
@@ -115,18 +115,13 @@ def _problems(output: str, plan: Plan, main: Path) -> Iterable[str]:
             told = f", which is no {other['expected']}" if other else f": {text}"
             yield f"{_meaning(plan, number)}{told}"
         elif last:
-            yield f"{_shown(file)}:{number}: {text}"
+            yield f"{shown(str(file))}:{number}: {text}"
 
 
 def _meaning(plan: Plan, number: int) -> str:
     """What a line of the main module does, or the line before it that has a meaning."""
     known = [line for line in plan.lines if line <= number]
     return plan.lines[max(known)] if known else f"{plan.entry.name} ({plan.entry.file}:{plan.entry.line})"
-
-
-def _shown(file: Path) -> str:
-    relative = os.path.relpath(file)
-    return str(file) if relative.startswith("..") else relative
 
 
 def _inputs(wired: Wired, analysis: Analysis, configuration: Path | None) -> Iterable[str | bytes]:

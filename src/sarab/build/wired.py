@@ -25,7 +25,7 @@ from typing import Any
 from sarab.build import plan as plans
 from sarab.build.errors import BuildError, SpecError, WiringError
 from sarab.build.interpreter import Interpreter
-from sarab.build.plan import Plan
+from sarab.build.plan import Plan, shown
 from sarab.build.resolve import Kind, Resolver
 from sarab.build.spec import Application
 from sarab.build.target import Target
@@ -49,6 +49,10 @@ class Request:
     keys: tuple[tuple[str, str], ...] = ()
     """Given to the build: baked in."""
     bake_secrets: bool = False
+    reserved: frozenset[str] = frozenset()
+    """Names that keys cannot have: options of the command that takes them."""
+    lenient: bool = False
+    """Only the plan is wanted, to learn which keys there are: what cannot be an image is not refused yet."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,20 @@ def prepare(application: Application, request: Request, cache: Path | None = Non
             )
         return None
     plan = read(application.root, entry, request, dict(application.keys), dict(application.devices))
-    if not request.bake_secrets:
-        _refuse_secrets(plan, request, application)
+    if not request.lenient:
+        _refuse_keys(plan, request, application)
     return Wired(application, plan, _write_main(plan.source, cache or cache_folder()))
 
 
-def _refuse_secrets(plan: Plan, request: Request, application: Application) -> None:
+def _refuse_keys(plan: Plan, request: Request, application: Application) -> None:
     given, configured = dict(request.keys), dict(application.keys)
     for key in plan.keys:
-        if key.secret and (key.name in given or key.name in configured):
+        if key.name in request.reserved:
+            raise WiringError(
+                f"{shown(key.file)}:{key.line}: a key cannot be called {key.name}, for sarab has an option "
+                f"--{key.name} of its own: choose another name."
+            )
+        if key.secret and not request.bake_secrets and (key.name in given or key.name in configured):
             where = "on the command line" if key.name in given else "in [tool.sarab.keys]"
             raise WiringError(
                 f"The key {key.name} is a secret, and its value {where} would be in the image: give it at boot "
@@ -283,7 +292,7 @@ def read(root: Path, entry: Entry, request: Request, keys: Mapping[str, Any], de
         ended = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
         reason = f": {last}" if last else ""
         raise WiringError(
-            f"{_shown(entry.file)} was imported to read its wiring, and ended its process ({ended}){reason}"
+            f"{shown(entry.file)} was imported to read its wiring, and ended its process ({ended}){reason}"
         )
     if "error" in answer:
         told = answer["error"]
@@ -299,7 +308,7 @@ def _wait(process: subprocess.Popen[bytes], question: bytes, entry: Entry, root:
         process.send_signal(signal.SIGABRT)  # faulthandler writes where it is
         error = process.communicate()[1]
         raise WiringError(
-            f"{_shown(entry.file)} was imported to read its wiring, and that did not end within {READ_SECONDS_MAX} s"
+            f"{shown(entry.file)} was imported to read its wiring, and that did not end within {READ_SECONDS_MAX} s"
             f"{_place(error, root)}: what waits belongs into the function with @unikernel."
         ) from None
     finally:
@@ -318,14 +327,8 @@ def _answer(output: bytes) -> dict[str, Any] | None:
 def _place(error: bytes, root: Path) -> str:
     for file, line in _FRAME.findall(error.decode("utf-8", "replace")):
         if Path(file).is_relative_to(root):
-            return f" ({_shown(file)}:{line})"
+            return f" ({shown(file)}:{line})"
     return ""
-
-
-def _shown(file: str) -> str:
-    """A path as the person would write it."""
-    relative = os.path.relpath(file)
-    return file if relative.startswith("..") else relative
 
 
 def _write_main(source: str, cache: Path) -> Path:

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,21 +14,35 @@ from sarab.errors import UsageError
 
 if TYPE_CHECKING:
     from sarab.build.builder import BuildOptions
+    from sarab.cli.main import Parser
 
 NAME = "build"
 HELP = "build an application into one bootable image"
+EPILOG = """\
+Keys of an application with @unikernel are options too: what is given here cannot be changed at boot.
+'sarab build APPLICATION --help' says which there are.
+"""
+
+
+def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """The keys of the application are options too."""
+    from sarab.cli.wired import keys
+
+    return keys.parse(parser, words)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     parser.add_argument(
         "application",
         nargs="?",
         metavar="APPLICATION",
-        help="app.py, package.module:function, or a directory with a pyproject.toml",
+        help="app.py, app.py:function, package.module:function, or a directory with a pyproject.toml",
     )
     parser.add_argument("-m", dest="module", metavar="MODULE", help="build what `python -m MODULE` runs")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the image (NAME.elf here)")
     add_build_arguments(parser)
+    add_secrets_argument(parser)
     parser.add_argument("--explain", metavar="MODULE", help="say why MODULE is in the image, and build nothing")
     parser.add_argument("--report", action="store_true", help="show the size of every package, largest first")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
@@ -35,6 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """What `sarab run` of an application takes too."""
+    group = add_what_arguments(parser)
+    group.add_argument("--with-source", action="store_true", help="keep .py files, so that tracebacks show lines")
+    group.add_argument("--compress", action="store_true", help="make a smaller image, which starts later")
+    group.add_argument("--seal", action="store_true", help="map no code after the application has started")
+    group.add_argument("--tmp", metavar="SIZE", help="bound of /tmp, such as 64M (16M)")
+    group.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set an environment variable")
+    add_type_arguments(group)
+    group.add_argument("--kernel", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+
+
+def add_what_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What `sarab check` takes too."""
+    parser.set_defaults(keys=(), bake_secrets=False)
     group = parser.add_argument_group("what goes into the image")
     group.add_argument(
         "--include", action="append", default=[], metavar="MODULE", help="add a module, or a package: NAME.*"
@@ -42,12 +70,15 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--exclude", action="append", default=[], metavar="MODULE", help="leave a module out, and all below it"
     )
-    group.add_argument("--with-source", action="store_true", help="keep .py files, so that tracebacks show lines")
-    group.add_argument("--compress", action="store_true", help="make a smaller image, which starts later")
-    group.add_argument("--seal", action="store_true", help="map no code after the application has started")
-    group.add_argument("--tmp", metavar="SIZE", help="bound of /tmp, such as 64M (16M)")
-    group.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set an environment variable")
-    group.add_argument("--kernel", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    return group
+
+
+def add_secrets_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bake-secrets", action="store_true", help="let keys that are secrets be in the image")
+
+
+def add_type_arguments(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--no-types", dest="types", action="store_false", help="do without mypy")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,7 +128,13 @@ def options_of(arguments: argparse.Namespace) -> BuildOptions:
         environment.append((name, value))
     if arguments.tmp is not None and not re.fullmatch(r"[0-9]+[KMG]?", arguments.tmp):
         raise UsageError(f"--tmp takes a size such as 64M, and {arguments.tmp!r} is none.")
+    from sarab.cli.wired import keys
+
     return BuildOptions(
+        keys=arguments.keys,
+        bake_secrets=arguments.bake_secrets,
+        reserved=keys.reserved(),
+        types=arguments.types,
         kernel=arguments.kernel,
         with_source=arguments.with_source,
         compress=arguments.compress,

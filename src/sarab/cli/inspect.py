@@ -55,7 +55,6 @@ def _summary(content: Image, size: int) -> list[str]:
     manifest = content.manifest
     kernel, interpreter = _mapping(manifest, "kernel"), _mapping(manifest, "interpreter")
     application, options = _mapping(manifest, "application"), _mapping(manifest, "options")
-    devices = manifest.get("devices")
     named = [name for name, value in sorted(options.items()) if value not in (None, False, [], "")]
     packages = manifest.get("distributions")
     listed = packages if isinstance(packages, list) else []
@@ -69,10 +68,34 @@ def _summary(content: Image, size: int) -> list[str]:
         ("modules", str(manifest.get("modules"))),
         ("files", f"{sum(node.is_file for node in content.files)}, {sum(node.size for node in content.files)} bytes"),
         ("size", f"{size} bytes{', compressed' if content.is_compressed else ''}"),
-        ("devices", ", ".join(map(str, devices)) if isinstance(devices, list) and devices else "none needed"),
+        ("devices", ", ".join(_devices(manifest)) or "none needed"),
         ("options", ", ".join(f"{name}={options[name]}" for name in named) or "none"),
     ]
+    if isinstance(manifest.get("wiring"), dict):
+        rows[-1:-1] = [
+            ("keys", ", ".join(_keys(manifest)) or "none"),
+            ("target", str(manifest["wiring"].get("target"))),
+        ]
     return [f"{name:<12} {_printable(value)}" for name, value in rows]
+
+
+def _devices(manifest: dict[str, Any]) -> list[str]:
+    """What the machine must offer: `block data`."""
+    devices = manifest.get("devices")
+    listed = devices if isinstance(devices, list) else []
+    return [f"{d.get('kind')} {d.get('name')}" for d in listed if isinstance(d, dict)]
+
+
+def _keys(manifest: dict[str, Any]) -> list[str]:
+    """Keys as a command line says them; of a secret no value is in the manifest."""
+    wiring = _mapping(manifest, "wiring")
+    listed = wiring.get("keys")
+    found = []
+    for key in listed if isinstance(listed, list) else []:
+        if isinstance(key, dict):
+            baked = key.get("baked")
+            found.append(f"--{key.get('name')}" + ("" if baked is None else f" {baked} (baked in)"))
+    return found
 
 
 def _as_json(content: Image, size: int) -> dict[str, Any]:

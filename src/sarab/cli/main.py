@@ -2,7 +2,8 @@
 
 A verb is a module `sarab.cli.VERB` with NAME, HELP, add_arguments(parser) and run(arguments) -> exit status. What
 follows a lone `--` on the command line is for the application: verbs with APPLICATION_ARGUMENTS = True find it, as a
-tuple, in `arguments.application_arguments`; for the others it is a usage error.
+tuple, in `arguments.application_arguments`; for the others it is a usage error. A verb that has options which are not
+known before it has looked at its application has a parse(parser, words) too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from sarab.errors import SarabError, UsageError
 VERBS = {
     "build": "build an application into one bootable image",
     "run": "boot an image, or build an application and boot it",
+    "check": "find what is wrong with an application, and build nothing",
+    "describe": "show what an application, or an image, is made of and needs",
     "inspect": "say what is inside an image",
     "new": "start a project that builds, boots and tests at once",
     "doctor": "say what this machine offers, and what to do about what is missing",
@@ -70,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words, debug = _without_debug(words)
     try:
         status = _run(words)
-        print(end="", flush=True)  # A reader that has gone is found out here, and not on the interpreter's way out.
+        _flush()
         return status
     except KeyboardInterrupt:
         if debug:
@@ -88,6 +91,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in error.details:
             print(f"  {line}", file=sys.stderr)
         return error.exit_status
+
+
+def _flush() -> None:
+    """Find out here, and not on the interpreter's way out, that what was printed does not get anywhere."""
+    try:
+        print(end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SarabError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def load(verb: str) -> Verb:
@@ -113,7 +127,7 @@ def _run(words: list[str]) -> int:
     parser = Parser(prog=f"sarab {name}", description=_sentence(verb.HELP), allow_abbrev=False)
     verb.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show a traceback where there would be one sentence")
-    arguments = parser.parse(own)
+    arguments = getattr(verb, "parse", Parser.parse)(parser, own)
     if application is not None and not getattr(verb, "APPLICATION_ARGUMENTS", False):
         raise UsageError(f"'sarab {name}' has no use for arguments after '--'. Try 'sarab {name} --help'")
     arguments.application_arguments = tuple(application or ())

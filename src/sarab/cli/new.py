@@ -152,7 +152,9 @@ def package_name(name: str) -> str:
         raise UsageError(f"'{name}' cannot name a project: use letters, digits, - and _, and begin with a letter")
     if keyword.iskeyword(package) or keyword.issoftkeyword(package):
         raise UsageError(f"'{name}' cannot name a project: it is a word of Python's own")
-    if package in sys.stdlib_module_names or package in RESERVED:
+    if package in RESERVED:
+        raise UsageError(f"'{name}' cannot name a project: {package} means something else in a project or an image")
+    if package in sys.stdlib_module_names:
         raise UsageError(f"'{name}' cannot name a project: a module {package} exists already, and would be hidden")
     return package
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from sarab.cli.build import Progress, add_build_arguments, options_of, spec_of
 from sarab.errors import SarabError, UsageError
 
 if TYPE_CHECKING:
+    from sarab.build.image import Image
+    from sarab.build.plan import Plan
+    from sarab.cli.main import Parser
+    from sarab.machine.block import BlockOption
     from sarab.machine.network import NetworkOptions
     from sarab.machine.options import MachineOptions
     from sarab.machine.outcome import Outcome
@@ -31,8 +36,15 @@ IMAGE_OPTIONS = ("include", "exclude", "with_source", "seal", "kernel")
 EPILOG = """\
 The exit status is the program's; 128 + N if signal N ended it, 124 after --timeout, 125 if the machine died without
 giving one. Ctrl-C asks the program to stop (it gets SIGTERM), a second Ctrl-C kills the machine. Standard input is the
-program's; its end is the end of the program's input.
+program's; its end is the end of the program's input. Keys of an application with @unikernel are ARGUMENTS too.
 """
+
+
+def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """Keys of the application stand behind `--`, and whoever forgets that is told."""
+    from sarab.cli.wired.keys import refuse_key
+
+    return refuse_key(parser, words)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "application",
         nargs="?",
         metavar="IMAGE|APPLICATION",
-        help="an image; or app.py, package.module:function, a directory with a pyproject.toml",
+        help="an image; or app.py, app.py:function, package.module:function, a directory with a pyproject.toml",
     )
     parser.add_argument("-m", dest="module", metavar="MODULE", help="run what `python -m MODULE` runs")
     parser.add_argument("--on", choices=["machine", "process"], default="machine", help="what it runs on (machine)")
@@ -96,7 +108,16 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse(arguments, IMAGE_OPTIONS, f"belongs to 'sarab build': {image} is an image already")
     else:
         image = _build(spec, arguments)
-    if options.network is not None and not _asks_for_network(arguments) and not _has_network(image):
+    content = _content(image)
+    plan = _plan(content)
+    if plan is not None:
+        from sarab.cli.wired import needs
+
+        what = Path(spec).name if is_elf(Path(spec)) else spec
+        needs.check_disks(plan, what, [block.name for block in options.blocks])
+        needs.check_cards(plan, what, arguments.tap, options.network is not None)
+    wants_card = plan is not None and bool(plan.of_machine("network"))
+    if options.network is not None and not (wants_card or _asks_for_network(arguments) or _has_network(content)):
         options = replace(options, network=None)
     return _boot(image, options, arguments)
 
@@ -177,6 +198,7 @@ def _remove_old(folder: Path) -> None:
 
 def _on_process(spec: str, arguments: argparse.Namespace) -> int:
     _refuse(arguments, (*MACHINE_OPTIONS, *IMAGE_OPTIONS, "tmp"), "means nothing to a Linux process (--on process)")
+    from sarab.build import wired
     from sarab.build.spec import parse
     from sarab.machine.image import is_elf
     from sarab.machine.options import parse_environment
@@ -193,6 +215,7 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
         assert options is not None
         check(options)
         environment = [*process_environment(options), *environment]
+    blocks: tuple[BlockOption, ...] = ()
     if arguments.block:
         from sarab.machine import block
 
@@ -202,6 +225,13 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
     if is_elf(Path(spec)):
         raise UsageError(f"{spec} is an image: name the application that it was built from, to run it on a process")
     application = parse(spec)
+    wiring = wired.prepare(application, wired.Request("process"))
+    if wiring is not None:
+        from sarab.cli.wired import needs
+
+        needs.check_disks(wiring.plan, spec, [disk.name for disk in blocks])
+        needs.check_taps_of_process(wiring.plan, spec, arguments.tap)
+        application = wiring.program
     return run_process(
         application.kind,
         str(application.script) if application.script is not None else application.target,
@@ -260,15 +290,29 @@ def _asks_for_network(arguments: argparse.Namespace) -> bool:
     return arguments.net == "user" or any(getattr(arguments, name) for name in NETWORK_OPTIONS)
 
 
-def _has_network(image: Path) -> bool:
-    """Whether the image can drive a card: a program that imports no sockets is spared one."""
+def _content(image: Path) -> Image | None:
+    """What an image holds; None for what is none, of which the machine will say what it is."""
     from sarab.build.image import read
 
     try:
-        files = read(image.read_bytes()).files
+        return read(image.read_bytes())
     except (SarabError, OSError):
-        return False  # whatever it is, the machine will say so
-    return any(node.path.endswith("/sarab/driver/virtio/net.pyc") for node in files)
+        return None
+
+
+def _plan(content: Image | None) -> Plan | None:
+    """What a wired application in an image needs; None for a plain program."""
+    wiring = content.manifest.get("wiring") if content is not None else None
+    if not isinstance(wiring, dict):
+        return None
+    from sarab.build.plan import load
+
+    return load(wiring)
+
+
+def _has_network(content: Image | None) -> bool:
+    """Whether the image can drive a card: a program that imports no sockets is spared one."""
+    return content is not None and any(node.path.endswith("/sarab/driver/virtio/net.pyc") for node in content.files)
 
 
 def _refuse(arguments: argparse.Namespace, options: tuple[str, ...], why: str) -> None:

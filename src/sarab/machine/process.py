@@ -29,7 +29,7 @@ def run_process(
     `kind` and `target` are what start.py takes; modules are imported from `root` first.
     """
     variables = {**os.environ, **dict(environment)}
-    if kind != "script":
+    if kind != "script" or Path(target).parent != root:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), variables.get("PYTHONPATH")]))
     # -P: the folder of start.py is no place to import from. No -S, as an image has it: `site` finds the wheels.
     command = [sys.executable, "-P", str(START), kind, target, *arguments]
