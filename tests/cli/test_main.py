@@ -94,6 +94,14 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["doctor"]) == 130
 
 
+def test_output_that_cannot_be_written_is_one_sentence() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([SARAB, "--help"], stdout=full, stderr=subprocess.PIPE, env=environment)
+    assert done.returncode == 1
+    assert done.stderr == b"sarab: standard output cannot be written: No space left on device.\n"
+
+
 def test_reader_that_has_gone_is_141() -> None:
     reading, writing = os.pipe()
     os.close(reading)

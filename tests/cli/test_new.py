@@ -68,6 +68,7 @@ def test_project_is_clean_by_our_own_rules(tmp_path: Path) -> None:
         ("json", "a module json exists already"),
         ("Json", "a module json exists already"),
         ("sarab", "a module sarab exists already"),
+        ("app", "app means something else"),
     ],
 )
 def test_name_that_would_not_work_is_refused(tmp_path: Path, name: str, sentence: str) -> None:

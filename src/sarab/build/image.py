@@ -31,6 +31,8 @@ _LZ4_RATIO_MAX = 255
 _LZ4_LEVEL = 12
 _COMPRESSED_HEADER = struct.Struct("<8sQQ")
 MANIFEST_SIZE_MAX = 16 << 20
+SOURCE_SUFFIXES = frozenset({".py", ".pyi", ".pyx", ".toml"})
+"""Of files that somebody has written by hand: no image is called so, and none is written over one."""
 
 
 @dataclass(frozen=True)
@@ -104,24 +106,42 @@ def read(data: bytes) -> Image:
     return Image(header.entry, kernel, manifest, files, last.paddr, last.filesz, compressed)
 
 
+def check_output(path: Path) -> None:
+    """Refuse to write an image over a folder or a program's source, before any work is done. Raises OutputError."""
+    if path.is_dir():
+        raise OutputError(f"{path} cannot be written: it is a folder.")
+    if path.suffix in SOURCE_SUFFIXES and path.exists():
+        raise OutputError(f"{path} is a source, and the image would be written over it: name another file with -o.")
+
+
 def write(path: Path, data: bytes) -> None:
-    """Put `data` at `path` as a whole or not at all; OutputError says why not."""
+    """Put `data` at `path` as a whole or not at all; OutputError says why not.
+
+    A device or a pipe is written into: replacing it would take it from everybody. A link stays one.
+    """
+    check_output(path)
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        target = Path(os.path.realpath(path))
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             os.fchmod(file.fileno(), 0o755 & ~_umask())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
+        temporary = None
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(f"The disk is full: {path} needs {len(data)} bytes.") from error
         if not path.parent.is_dir():
             raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.") from error
         raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:  # Ctrl-C, too, leaves nothing behind.
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
 
 
 def _umask() -> int:

@@ -146,7 +146,8 @@ class Packer:
             self._put(path, source, package, shown)
             self._put(cached, bytecode, package, None)
         else:
-            self._put(path + "c", bytecode, package, None)
+            # A script may be called otherwise than .py; the interpreter finds either by these names.
+            self._put(f"{path.removesuffix('.py')}.pyc", bytecode, package, None)
             self._digests.setdefault(package, []).append((path, hashlib.sha256(source).digest()))
 
     def _compile(self, path: str, source: bytes, shown: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sarab.build.errors import SpecError
 
 Kind = Literal["script", "module", "function"]
+_ELF = b"\x7fELF"
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CONFIGURED = {"entry": str, "include": list, "exclude": list, "data": list}
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
@@ -61,8 +62,8 @@ def parse(spec: str) -> Application:
     module, colon, function = spec.partition(":")
     if colon and _DOTTED.fullmatch(module) and _DOTTED.fullmatch(function):
         return _configured(Application("function", module.split(".")[-1], spec, _root_for(module, Path.cwd())))
-    if "/" in spec:
-        raise SpecError(f"There is no file {spec}.")
+    if "/" in spec or spec.endswith(".elf"):
+        raise SpecError(f"There is no {'folder' if spec.endswith('/') else 'file'} {spec}.")
     if _DOTTED.fullmatch(spec):
         raise SpecError(f"{spec} is no file; for a module say `-m {spec}`, for a function `{spec}:function`.")
     raise SpecError(f"{spec!r} is neither a file, a directory, module:function nor -m module.")
@@ -72,9 +73,11 @@ def _script(path: Path) -> Application:
     path = path.resolve()
     try:
         with path.open("rb") as file:
-            file.read(1)
+            begin = file.read(len(_ELF))
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror}.") from error
+    if begin == _ELF:
+        raise SpecError(f"{path} is an ELF file (an image, or a program of machine code), and no Python to build.")
     return _configured(Application("script", path.stem, path.name, path.parent, script=path))
 
 

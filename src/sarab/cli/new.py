@@ -18,7 +18,7 @@ HELP = "start a project that builds, boots and tests at once"
 
 _PROJECT_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 NAME_MAX = 64
-RESERVED = {"sarab", "test", "tests", "conftest", "main", "app", "usr", "tmp", "boot"}
+RESERVED = {"test", "tests", "conftest", "main", "app", "usr", "tmp", "boot"}
 
 PYPROJECT = """\
 [build-system]
@@ -154,7 +154,7 @@ def package_name(name: str) -> str:
         raise UsageError(f"'{name}' cannot name a project: it is a word of Python's own")
     if package in RESERVED:
         raise UsageError(f"'{name}' cannot name a project: {package} means something else in a project or an image")
-    if package in sys.stdlib_module_names:
+    if package == "sarab" or package in sys.stdlib_module_names:
         raise UsageError(f"'{name}' cannot name a project: a module {package} exists already, and would be hidden")
     return package
 

@@ -154,6 +154,16 @@ def test_exit_status(build_image: Build, run_files: Run, tmp_path: Path, source:
     assert run_files(build_image(write(tmp_path / "a.py", source)).image).returncode == status
 
 
+@pytest.mark.parametrize("name", ["tool", "tool.txt"])
+@pytest.mark.parametrize("with_source", [False, True])
+def test_script_of_another_name_than_py_runs(
+    build_image: Build, run_files: Run, tmp_path: Path, name: str, with_source: bool
+) -> None:
+    script = write(tmp_path / name, "print(__file__)\n")
+    done = run_files(build_image(script, with_source=with_source).image)
+    assert (done.stdout, done.stderr) == (f"/app/{name}\n", "")
+
+
 def test_main_module_is_as_python_makes_it(build_image: Build, run_files: Run, tmp_path: Path) -> None:
     script = write(
         tmp_path / "a.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,42 @@ def test_write_into_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_write_over_a_directory(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written: it is a folder"):
         image.write(tmp_path / "out", b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_write_never_replaces_a_program_s_source(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("print()")
+    with pytest.raises(OutputError, match=r"app.py is a source"):
+        image.write(tmp_path / "app.py", b"x")
+    assert (tmp_path / "app.py").read_text() == "print()"
+
+
+def test_write_into_a_pipe_leaves_it_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    image.write(tmp_path / "pipe", b"image")
+    assert os.read(reader, 10) == b"image"
+    os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_write_through_a_link_leaves_the_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("out.elf")
+    image.write(tmp_path / "link", b"image")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "out.elf").read_bytes() == b"image"
+
+
+def test_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace(_source: object, _target: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        image.write(tmp_path / "out.elf", b"data")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
