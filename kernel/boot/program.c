@@ -159,7 +159,8 @@ void program_read(struct program *program)
 	const struct image_node *node = image_node((uint32_t)number);
 	const char *text = image_data(node), *end = text + node->size;
 
-	size_t size = START_FILE_LIMIT + 2 * sizeof boot_information.command_line;
+	/* Every word comes from one of the two texts, and is followed by something there; but for our own two. */
+	size_t size = node->size + sizeof boot_information.command_line + sizeof "SARAB_MARKS=1" + sizeof "SARAB_SEAL=1";
 	struct words arguments = {allocate(size), 0, size, 0}, environment = {allocate(size), 0, size, 0};
 	if (arguments.text == NULL || environment.text == NULL)
 		panic("out of memory while reading %s", START_FILE);

@@ -9,6 +9,7 @@
 #define LARGEST_THREAD_GUARD 0x100000
 /* Under PVM a fault takes 6 us of the hypervisor's time, and a page more or less half of one: what is promised anyway is given by so many at once. */
 #define AROUND_PAGES 16
+#define AROUND_PAGES_MORE 64 /* where the page before is there already: allocators and relocations go on where they were */
 #define FLUSH_ALL_FROM 32 /* pages: more invlpg than a reload of cr3 is worth */
 
 uint64_t resident_pages, page_faults;
@@ -202,7 +203,9 @@ static bool is_guard(size_t index)
 static void resolve_around(const struct mapping *m, uint64_t *entry, uint64_t page)
 {
 	uint64_t end = MIN(m->end, ROUND_DOWN(page, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
-	for (unsigned i = 1; i < AROUND_PAGES && page + i * PAGE_SIZE < end; i++) {
+	bool goes_on = page > m->start && page % LARGE_PAGE_SIZE != 0 && entry[-1] != 0;
+	unsigned pages = goes_on ? AROUND_PAGES_MORE : AROUND_PAGES;
+	for (unsigned i = 1; i < pages && page + i * PAGE_SIZE < end; i++) {
 		uint64_t at = page + i * PAGE_SIZE;
 		if (entry[i] != 0)
 			continue;

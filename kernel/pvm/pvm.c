@@ -69,10 +69,10 @@ void pvm_init(void)
 	boot_pml4[KERNEL_BASE >> 39 & 511] |= PTE_USER;
 	boot_pdpt_low[0] |= PTE_USER;
 	boot_pdpt_high[KERNEL_BASE >> 30 & 511] |= PTE_USER;
+	write_msr(MSR_CONTROL, ((uint64_t)&pvm_shared - KERNEL_BASE) | CONTROL);
+	pvm = true; /* from here on instructions are not emulated */
 	for (const struct pvm_site *site = pvm_sites; site < pvm_sites_end; site++)
 		memcpy((void *)(KERNEL_BASE + site->address), site->bytes, site->length);
-	write_msr(MSR_CONTROL, ((uint64_t)&pvm_shared - KERNEL_BASE) | CONTROL);
-	pvm = true;
 }
 
 void pvm_correct_features(struct cpu_features *features)
