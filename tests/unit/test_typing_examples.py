@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "wired"
-WIRED = ("bridge.py", "greet.py", "site.py", "store.py")
+WIRED = ("bridge.py", "greet.py", "pages.py", "store.py")
 WRONG = '''
 from sarab import Block, Clock, unikernel
 

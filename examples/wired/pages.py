@@ -1,4 +1,4 @@
-"""A web server over sarab's own flows: `sarab run -p 8080:80 examples/wired/site.py`, then `curl localhost:8080`."""
+"""A web server over sarab's own flows: `sarab run -p 8080:80 examples/wired/pages.py`, then `curl localhost:8080`."""
 
 import asyncio
 from typing import Annotated
