@@ -39,11 +39,18 @@ async def must_raise(
 
 
 async def within(work: Awaitable[T], words: str) -> T:
-    """Return what `work` returns; Broken if it takes longer than anything may."""
+    """Return what `work` returns; Broken if it raises anything, or takes longer than anything may."""
+    task = asyncio.ensure_future(work)
+    if not (await asyncio.wait((task,), timeout=PATIENCE_SECONDS))[0]:
+        task.cancel()
+        await asyncio.wait((task,))
+        raise Broken(f"{words}: nothing happened in {PATIENCE_SECONDS:g} s")
     try:
-        return await asyncio.wait_for(work, PATIENCE_SECONDS)
-    except TimeoutError:
-        raise Broken(f"{words}: nothing happened in {PATIENCE_SECONDS:g} s") from None
+        return task.result()
+    except Broken:
+        raise
+    except Exception as error:
+        raise Broken(f"{words}, and it raised {type(error).__name__}: {error}") from error
 
 
 @asynccontextmanager
