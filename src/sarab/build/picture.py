@@ -60,7 +60,11 @@ class _Node:
 def svg(plan: Plan) -> str:
     """The picture of a plan."""
     nodes = _nodes(plan)
-    edges = [(nodes[start], nodes[end], label) for start, end, label in describe.edges(plan) if end in nodes]
+    needs: dict[tuple[str, str], list[str]] = {}
+    for start, end, label in describe.edges(plan):
+        if end in nodes:
+            needs.setdefault((start, end), []).append(label)
+    edges = [(nodes[start], nodes[end], ", ".join(labels)) for (start, end), labels in needs.items()]
     _layer(list(nodes.values()), edges)
     ways, layers = _ways(list(nodes.values()), edges)
     _place(layers)
@@ -68,7 +72,7 @@ def svg(plan: Plan) -> str:
     height = max(node.y + node.height for layer in layers for node in layer) + MARGIN
     body = [line for way, label in ways for line in _edge(way, label)]
     body += [line for node in nodes.values() for line in _box(node)]
-    name = escape(f"{plan.entry.title}: devices on the target {plan.target}")
+    name = escape(_fitting(f"{plan.entry.title} on the target {plan.target}"))
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '

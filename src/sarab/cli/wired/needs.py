@@ -49,10 +49,7 @@ def check_cards(plan: Plan, what: str, taps: Sequence[str], has_network: bool) -
 def check_taps_of_process(plan: Plan, what: str, taps: Sequence[str]) -> None:
     """A process has the host's own network for its stack, and no card at all without a tap. Raises UsageError."""
     cards = plan.of_machine("network")
-    if plan.has_stack and not taps:
-        cards = [card for card in cards if card != cards[0]]
-    if len(taps) < len(cards):
-        raise UsageError(
-            f"{what} needs {len(plan.of_machine('network'))} network cards on a process: add "
-            f"{' '.join(['--tap NAME'] * len(plan.of_machine('network')))}"
-        )
+    needed = cards[1:] if plan.has_stack and not taps else cards
+    if len(taps) < len(needed):
+        count = "a network card" if len(cards) == 1 else f"{len(cards)} network cards"
+        raise UsageError(f"{what} needs {count} of its own on a process: add {' '.join(['--tap NAME'] * len(cards))}")
