@@ -11,7 +11,19 @@ from typing import Any, NamedTuple
 from sarab.wiring import values as texts
 from sarab.wiring.errors import KeyProblem, WiringError
 from sarab.wiring.settings import Setting, read_value
-from sarab.wiring.signature import EMPTY, Kind, Parameter, Signature, fits, lacking, read, title, type_name, where
+from sarab.wiring.signature import (
+    EMPTY,
+    Kind,
+    Parameter,
+    Signature,
+    fits,
+    lacking,
+    makes_awaitable,
+    read,
+    title,
+    type_name,
+    where,
+)
 from sarab.wiring.target import TARGETS
 from sarab.wiring.unikernel import Choice, Named, Provider, Unikernel
 
@@ -148,6 +160,8 @@ class _Resolver:
     def graph(self) -> Graph:
         result = self.result
         function = self.application.function
+        if not makes_awaitable(function):
+            raise WiringError(f"{where(function)}: {title(function)} is no async function: write `async def`")
         for parameter in self.signature.parameters:
             if parameter.is_name:
                 raise WiringError(
@@ -339,8 +353,15 @@ class _Resolver:
 
     def _nobody(self, wanted: Any, name: str, function: Any, parameter: Parameter) -> str:
         near = []
+        busy = {opening for opening, _, _ in self._opening}
         for provider in self.application.providers:
             candidate = self._read(provider, "providers", False)
+            if id(candidate.provider) in busy and fits(candidate.signature.provides, wanted):
+                who = f"{title(candidate.provider)} ({where(candidate.provider)})"
+                return (
+                    f"{title(function)}'s {parameter.name} is to be {type_name(wanted)}, which only {who} provides, "
+                    "and that is what needs it: they wait for each other"
+                )
             faults = lacking(candidate.signature.provides, wanted) if getattr(wanted, "_is_protocol", False) else []
             if 0 < len(faults) <= 3:
                 who = f"{title(candidate.provider)} ({where(candidate.provider)})"

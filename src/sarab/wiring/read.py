@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import sarab
 from sarab.wiring import target as target_module
 from sarab.wiring.errors import WiringError
 from sarab.wiring.unikernel import Unikernel
@@ -90,6 +93,13 @@ def _import(name: str, root: str) -> Any:
             raise WiringError(f"there is no module {name} in {root}") from None
         at = _last_line(error, root)
         raise WiringError(f"{at} imports {error.name}, which is not installed") from None
+    except ImportError as error:
+        wanted = _not_in_sarab(error)
+        if not wanted:
+            raise _failed(name, root, error) from None
+        near = get_close_matches(wanted, dir(sarab), n=1, cutoff=0.6)
+        hint = f" (is {near[0]} meant?)" if near else ""
+        raise WiringError(f"{_last_line(error, root)} imports {wanted} from sarab, which has none{hint}") from None
     except SyntaxError as error:
         raise WiringError(f"{error.filename}:{error.lineno}: {error.msg}") from None
     except SystemExit:
@@ -97,10 +107,20 @@ def _import(name: str, root: str) -> Any:
             f"{name} ends the program when it is imported: keep what runs under `if __name__ == '__main__':`"
         ) from None
     except BaseException as error:
-        if os.environ.get("SARAB_DEBUG"):
-            traceback.print_exc()
-        text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        raise WiringError(f"{_last_line(error, root)}: importing {name} failed: {text}") from None
+        raise _failed(name, root, error) from None
+
+
+def _failed(name: str, root: str, error: BaseException) -> WiringError:
+    if os.environ.get("SARAB_DEBUG"):
+        traceback.print_exc()
+    text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    return WiringError(f"{_last_line(error, root)}: importing {name} failed: {text}")
+
+
+def _not_in_sarab(error: ImportError) -> str:
+    """Return the name that `from sarab import NAME` did not find; nothing if it was another failure."""
+    found = re.match(r"cannot import name '(\w+)' from 'sarab'", str(error))
+    return found[1] if found is not None else ""
 
 
 def _last_line(error: BaseException, root: str) -> str:

@@ -262,6 +262,14 @@ def _provides(function: Any, returned: Any) -> tuple[Any, Making, bool]:
     return returned, making, entered
 
 
+def makes_awaitable(function: Any) -> bool:
+    """Say whether calling it gives something to await, as far as it tells."""
+    if asyncio.iscoroutinefunction(inspect.unwrap(function)):
+        return True
+    origin = get_origin(typing.get_type_hints(function).get("return"))
+    return isinstance(origin, type) and issubclass(origin, Awaitable)
+
+
 def fits(provided: Any, wanted: Any) -> int:
     """Say how well a type serves for another: 2 it is one, 1 it has all the members of a Protocol, 0 not at all."""
     if provided is wanted:

@@ -188,12 +188,22 @@ def test_two_provide_it() -> None:
 
 def test_a_cycle_shows_the_chain() -> None:
     sentence, chain = told(with_providers(apps.first, apps.second))
-    assert sentence.startswith("nobody provides Random for second's below")
+    assert sentence == (
+        "second's below is to be Random, which only first (applications.py) provides, and that is what needs it: "
+        "they wait for each other"
+    )
     assert chain == [
         "plain (applications.py) needs random: Random",
         "first (applications.py) needs below: KeyValue",
         "second (applications.py) needs below: Random",
     ]
+
+
+def test_an_application_that_is_not_async_is_refused() -> None:
+    def plain() -> None: ...
+
+    function: Any = plain
+    assert told(unikernel(function))[0].endswith("plain is no async function: write `async def`")
 
 
 def test_a_cycle_through_a_shared_device_is_one() -> None:

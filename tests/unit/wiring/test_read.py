@@ -169,7 +169,8 @@ def test_the_target_is_known_while_the_application_is_imported(folder: Path) -> 
         ("from sarab import unikernel\n@unikernel\nasync def main(data: 'Blok') -> None: ...",
          "app.py:3: an annotation of main cannot be read: name 'Blok' is not defined. If the name is imported only "
          "under TYPE_CHECKING, import it outside"),
-        ("from sarab import Stak", "app.py:1: importing app failed: ImportError: cannot import name 'Stak' from"),
+        ("from sarab import Stak", "app.py:1 imports Stak from sarab, which has none (is Stack meant?)"),
+        ("from sarab.device.block import Blok", "app.py:1: importing app failed: ImportError: cannot"),
     ],
 )  # fmt: skip
 def test_what_can_be_wrong_with_a_file(tmp_path: Path, source: str, sentence: str) -> None:
