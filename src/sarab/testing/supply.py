@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from sarab.aio.packets import StackEthernet, StackIP
+from sarab.aio.stack import AsyncioStack
 from sarab.device.block import Block
 from sarab.device.clock import Clock
 from sarab.device.console import Console
+from sarab.device.ethernet import Ethernet
 from sarab.device.log import Log
 from sarab.device.network import Network
 from sarab.device.random import Random
+from sarab.device.stack import Stack
 from sarab.testing.devices import HostClock, HostLog, HostRandom
 from sarab.testing.virtual import current
 from sarab.wiring import values
@@ -56,6 +60,12 @@ def _log() -> Log:
     return HostLog(_here().host.world, _here().host.log)
 
 
+async def _ethernet(name: Name) -> AsyncIterator[Ethernet]:
+    frames = StackEthernet(_here().driver)
+    yield frames
+    frames.close()
+
+
 def _network(name: Name) -> Iterator[Network]:
     card = _here().host.world.link.card(_here().name)
     yield card
@@ -66,13 +76,19 @@ def _random() -> Random:
     return HostRandom(_here().random)
 
 
+def _stack() -> Stack:
+    return AsyncioStack(StackIP(_here().driver))
+
+
 DEVICES: dict[str, Callable[..., object]] = {
     "sarab.device.block:Block": _block,
     "sarab.device.clock:Clock": _clock,
     "sarab.device.console:Console": _console,
+    "sarab.device.ethernet:Ethernet": _ethernet,
     "sarab.device.log:Log": _log,
     "sarab.device.network:Network": _network,
     "sarab.device.random:Random": _random,
+    **dict.fromkeys((f"sarab.device.stack:{name}" for name in ("Stack", "TCP", "UDP", "IP", "Resolver")), _stack),
 }
 """What a host makes itself; all else is what sarab provides for tests anywhere."""
 

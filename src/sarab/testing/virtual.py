@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sarab.aio import datagram, faces, loop, names, network, stream
+from sarab.aio import datagram, faces, loop, names, network, packets, stream
 from sarab.aio.network import NetworkDriver
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _OWN_SOCKETS = (
     "a world of virtual time has no sockets of the operating system: "
     "use asyncio's streams and servers by host and port, or sarab's Stack"
 )
-_TIMED: tuple[Any, ...] = (network, faces, loop, stream, datagram)
+_TIMED: tuple[Any, ...] = (network, faces, loop, stream, datagram, packets)
 """The modules of the loop that ask for the time, each by its own name `monotonic_ns`."""
 
 

@@ -7,19 +7,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 
-from sarab import Block, Clock, Console, Key, Log, Network, Random, unikernel
+from sarab import TCP, Block, Clock, Console, Key, Log, Network, Random, Resolver, Stack, unikernel
+from sarab.aio.packets import StackIP
+from sarab.aio.stack import AsyncioStack
 from sarab.device.errors import DeviceLost
 from sarab.device.log import Level
 from sarab.device.network import Outgoing
 from sarab.driver.disk_memory import MemoryDisk
+from sarab.testing.checks.stack import check_stack
 from sarab.testing.host import Host
-from sarab.testing.virtual import Stuck
+from sarab.testing.virtual import _TIMED, Stuck, current
 from sarab.testing.world import World
 from sarab.wiring.errors import WiringError
 
@@ -357,6 +360,59 @@ def test_a_card_of_another_network_is_an_applications_own() -> None:
         assert any(b"\x0a\x00\xc8\x01" in frame.data for frame in probe.receive(64)), "the ARP request went over"
 
     World().run(scenario)
+
+
+def test_the_stack_of_a_host_keeps_what_every_stack_promises() -> None:
+    def run(work: Coroutine[Any, Any, None]) -> None:
+        async def scenario(world: World) -> None:
+            async def checked() -> None:
+                await work
+
+            assert await world.start(checked).result() == 0
+
+        World().run(scenario)
+
+    def make() -> AsyncioStack:
+        return AsyncioStack(StackIP(current.get().driver))
+
+    check_stack(make, run)
+
+
+def test_an_application_speaks_over_the_stack_device() -> None:
+    @unikernel
+    async def serve(stack: Stack, *, port: Annotated[int, Key("port")] = 5) -> None:
+        async with await stack.listen_tcp(port) as listener:
+            async for flow in listener:
+                async with flow:
+                    await flow.write((await flow.read_until()).upper())
+
+    @unikernel
+    async def call(tcp: TCP, names: Resolver, *, port: Annotated[int, Key("port")] = 5) -> None:
+        (address,) = await names.resolve("serve")
+        async with await tcp.connect_tcp(address, port) as flow:
+            await flow.write(b"over flows\n")
+            print((await flow.read()).decode())
+
+    async def scenario(world: World) -> None:
+        world.start(serve)
+        client = world.start(call)
+        assert await client.result() == 0
+        assert client.console.lines == ["OVER FLOWS", ""]
+
+    World().run(scenario)
+
+
+def test_every_module_of_the_loop_that_asks_for_the_time_asks_the_world() -> None:
+    import pkgutil
+    from importlib import import_module
+
+    import sarab.aio
+
+    found = {name for _, name, _ in pkgutil.iter_modules(sarab.aio.__path__)}
+    asking = {name for name in found if hasattr(import_module(f"sarab.aio.{name}"), "monotonic_ns")}
+    of_threads = {"blocking", "service", "sockets", "udp"}
+    """Blocking sockets, which a world has none of."""
+    assert asking - of_threads == {module.__name__.rpartition(".")[2] for module in _TIMED}
 
 
 def test_a_dead_hosts_program_reaches_nothing_any_more() -> None:
