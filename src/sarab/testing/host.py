@@ -17,6 +17,7 @@ from sarab.testing.devices import Event, HostConsole
 from sarab.testing.virtual import SECOND, current
 
 if TYPE_CHECKING:
+    from sarab.testing.link import Link
     from sarab.testing.world import World
 
 STATUS_KILLED = 137
@@ -44,11 +45,11 @@ class Run:
         self.main: asyncio.Task[int] | None = None
         self.disks: dict[str, MemoryDisk] = {}
         """Those that the program has opened."""
-        world, seed = host.world, f"{host.world.seed}/{host.name}/{number}"
+        seed = f"{host.world.seed}/{host.name}/{number}"
         self.random = random.Random(seed)
         stack = Stack(random.Random(f"{seed}/stack").randbytes)
         self.driver = NetworkDriver(stack)
-        self.card = world.link.card(host.name, descriptor=False)
+        self.card = host.link.card(host.name, descriptor=False)
         configuration = Configuration(((host.address.packed, PREFIX),))
         interface = stack.add_interface("eth0", self.card.mac, self.card.mtu, self.card.offloads, configuration)
         self.driver.add_card(self.card, interface)
@@ -95,8 +96,8 @@ class Run:
 class Host:
     """A machine of a World. What is on its disks, its console and in its log stays when it is booted again."""
 
-    def __init__(self, world: World, name: str, address: IPv4Address) -> None:
-        self.world, self.name, self.address = world, name, address
+    def __init__(self, world: World, name: str, address: IPv4Address, link: Link) -> None:
+        self.world, self.name, self.address, self.link = world, name, address, link
         self.is_test = False
         """It is the test's own, which prints where tests print."""
         self.console = HostConsole()

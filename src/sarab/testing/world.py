@@ -84,12 +84,13 @@ class World:
 
     # ---- hosts ---------------------------------------------------------------------------------------------------
 
-    def host(self, name: str, *, address: str | IPv4Address | None = None) -> Host:
+    def host(self, name: str, *, address: str | IPv4Address | None = None, link: Link | None = None) -> Host:
         """Return a new host without an application: for disks with something on them, and for an address of its own.
 
         disk = world.host("store").disk("data")      # then host.start(application)
 
-        Other hosts find it by its name, too. Raises ValueError for a name or an address that another host has.
+        Its card is on `link`, a network() that somebody else joins to the world's. Other hosts find it by its name.
+        Raises ValueError for a name or an address that another host has.
         """
         if any(host.name == name for host in self.hosts):
             raise ValueError(f"this world has a host {name} already")
@@ -103,7 +104,7 @@ class World:
             raise ValueError(f"the address {chosen} is that of the host {taken[chosen]}")
         if chosen.packed[:2] != NETWORK.packed[:2]:
             raise ValueError(f"the address {chosen} is not in the world's network, {NETWORK}/16")
-        made = Host(self, name, chosen)
+        made = Host(self, name, chosen, link or self.link)
         self.hosts.append(made)
         return made
 
