@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from struct import Struct
 from time import perf_counter_ns
 
+from bench.arguments import count
+
 CONNECTIONS, TURNS = 64, 300
 OURS, PEER, OUR_MAC, PEER_MAC = b"\x0a\0\0\1", b"\x0a\0\0\2", b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
 PORT = 8000
@@ -103,8 +105,8 @@ def _frame(each: int, seq: int, ack: int, flags: int, payload: bytes, stamp: int
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure each tree by turns, print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.network.request", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of which the least counts (default: %(default)s)")
-    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=count, default=5, help="of which the least counts (default: %(default)s)")
+    parser.add_argument("--connections", type=count, default=CONNECTIONS, help="(default: %(default)s)")
     parser.add_argument("--here", action="store_true", help="measure in this process and print JSON")
     parser.add_argument("trees", nargs="*", metavar="TREE", help="what to import sarab from (default: as it is found)")
     options = parser.parse_args(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from sarab import network
 from sarab.aio.network import NetworkDriver
 from sarab.device.network import Outgoing
 from sarab.driver.memory import Memory, pair
+from sarab.net.interface import Configuration
+from sarab.net.stack import Stack
+from sarab.net.tcp import FLOW_SIZE, FLOWS_MAX
+from sarab.wire.address import parse
 from sarab.wiring.network import make
 
 ENVIRON = {"SARAB_IP": "10.0.0.2/24"}
@@ -89,3 +94,40 @@ def test_every_card_of_an_environment_that_asks_for_it_is_captured(tmp_path: Pat
         card.close()
     with pytest.raises(ValueError, match=r"SARAB_PCAP: /nosuch/x\.pcap cannot be written: No such file or directory"):
         make({**ENVIRON, "SARAB_PCAP": "/nosuch/x.pcap"}, {"eth0": left})
+
+
+def test_tcp_has_a_part_of_the_machines_memory(driver: tuple[NetworkDriver, Memory]) -> None:
+    tcp = driver[0].stack.tcp
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert tcp.account.limit == memory // 4
+    assert tcp.flows_max == min(memory // 2 // FLOW_SIZE, FLOWS_MAX)
+
+
+@pytest.mark.parametrize(
+    ("environ", "waits"),
+    [
+        ({"SARAB_IP": "10.0.0.2/24"}, {"192.0.2.1": False, "2001:db8::1": True}),
+        ({"SARAB_IP": "fd00::2/64"}, {"192.0.2.1": True, "2001:db8::1": True}),
+        ({}, {"192.0.2.1": True, "2001:db8::1": True, "127.0.0.1": False}),
+    ],
+    ids=["ipv4", "ipv6", "automatic"],
+)
+def test_who_connects_waits_only_for_an_address_that_may_come(environ: dict[str, str], waits: dict[str, bool]) -> None:
+    left, right = pair(descriptors=False)
+    made = make(environ, {"eth0": left})
+    with made.lock:
+        made.stack.poll(0)
+    assert {target: not made.is_configured(parse(target)) for target in waits} == waits
+    right.close()
+    left.close()
+
+
+def test_card_without_ipv6_has_nobody_wait_for_an_address_of_it() -> None:
+    left, right = pair(descriptors=False)
+    driver = NetworkDriver(Stack(os.urandom))
+    card = driver.stack.add_interface("eth0", left.mac, left.mtu, left.offloads, Configuration(dhcp=True))
+    driver.add_card(left, card)
+    assert driver.is_configured(parse("2001:db8::1"))
+    assert not driver.is_configured(parse("192.0.2.1"))
+    right.close()
+    left.close()

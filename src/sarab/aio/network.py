@@ -21,7 +21,7 @@ RECEIVE_MAX = 256
 """Frames taken from a card at once: a ring's worth; then the others have their turn."""
 WAITING_MAX = 1024
 """Frames that wait for a card whose ring is full: what comes on top is dropped, as a queueing discipline would."""
-CONFIGURE_TRIES, CONFIGURE_STEP = 100, 0.1
+CONFIGURE_TRIES, CONFIGURE_STEP = 1000, 0.01
 """How often, and how many seconds apart, a connection looks whether an address has come by DHCP: 10 s in all."""
 DRAIN_SECONDS = 1.0
 """How long the end of a program waits for what it wrote to be acknowledged: a retransmission or two."""
@@ -109,7 +109,11 @@ class NetworkDriver:
         stack = self.stack
         if not self.cards or not any(target) or stack.is_local(target):
             return True
-        return any(len(own) == len(target) for card in self.cards for own, _ in card.interface.addresses)
+        size, interfaces = len(target), [card.interface for card in self.cards]
+        if any(len(own) == size for interface in interfaces for own, _ in interface.addresses):
+            return True
+        # Where nobody gives addresses of this family there is nothing to wait for.
+        return not any(interface.ipv6 if size == 16 else interface.leases is not None for interface in interfaces)
 
     # ---- cards ---------------------------------------------------------------------------------------------------
 

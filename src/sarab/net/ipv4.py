@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 QUOTED_MAX = 28 + 520
 """Bytes of a packet quoted in an error (RFC 1812 section 4.3.2.3: as much as makes 576)."""
 SOURCE_ROUTES = (ipv4.LOOSE_SOURCE_ROUTE, ipv4.STRICT_SOURCE_ROUTE)
+IDENTIFICATIONS = 256
+"""Counts of fragmented packets, shared by destinations that fall on the same one."""
 PMTU_MIN = 552
 """No path in use carries less, and who says so wants us to send crumbs (Linux's net.ipv4.route.min_pmtu)."""
 
@@ -33,7 +35,7 @@ class Ipv4:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self.reassembly = Reassembly()
-        self._identification = int.from_bytes(stack.random(2), "big")
+        self._identifications = [int.from_bytes(stack.random(2), "big")] * IDENTIFICATIONS
 
     # ---- packets that come ---------------------------------------------------------------------------------------
 
@@ -246,22 +248,30 @@ class Ipv4:
         if total <= mtu or total <= (mtu := self._stack.path_mtu(destination, now)):
             pieces = [(ipv4.Header(source, destination, protocol, total), payload)]
         else:
-            self._identification = (self._identification + 1) & 0xFFFF
+            identification = self._identify(source, destination, protocol)
             step = (mtu - ipv4.HEADER_SIZE) // 8 * 8
             pieces = []
             for at in range(0, len(payload), step):
                 piece = payload[at : at + step]
                 flags = ipv4.MORE_FRAGMENTS if at + step < len(payload) else 0
                 size = ipv4.HEADER_SIZE + len(piece)
-                pieces.append(
-                    (ipv4.Header(source, destination, protocol, size, self._identification, flags, at), piece)
-                )
+                pieces.append((ipv4.Header(source, destination, protocol, size, identification, flags, at), piece))
         for header, piece in pieces:
             if link is None:
                 frame = Outgoing(bytes(6) + interface.mac + b"\x08\x00" + ipv4.emit(header), piece)
                 interface.neighbours.enqueue(now, hop, frame)
             else:
                 interface.queue(Outgoing(link + ipv4.emit(header), piece))
+
+    def _identify(self, source: bytes, destination: bytes, protocol: int) -> int:
+        """Return a name for the fragments of a packet that no other of this way has had lately (RFC 7739 section 5.3).
+
+        One count for all would tell everybody how much we send to others, and let a stranger forge fragments.
+        """
+        drawn = self._stack.tcp.secrets.identification(source, destination, protocol)
+        index = (drawn >> 16) % IDENTIFICATIONS
+        self._identifications[index] = count = (self._identifications[index] + 1) & 0xFFFF
+        return (drawn + count) & 0xFFFF
 
     def _link(self, now: int, interface: Interface, hop: bytes) -> bytes | None:
         mac = self._stack.mac_of(now, interface, hop)

@@ -28,6 +28,8 @@ class Leases:
         self.client = Client(interface.mac, hostname, random)
         self._by_hand = list(interface.configured)
         self._gateways = interface.gateways
+        self._mtu = interface.mtu
+        """The card's own."""
         self._who = f"DHCP on {interface.name}"
         self.malformed = 0
 
@@ -58,6 +60,8 @@ class Leases:
         interface, lease = self._interface, self.client.lease
         others = [pair for pair in interface.configured if len(pair[0]) == 16]
         mine = [pair for pair in self._by_hand if len(pair[0]) == 4]
+        # Before the rest: every flow finds its way anew then. A smaller MTU lasts no longer than what told of it.
+        interface.mtu = min(lease.mtu or self._mtu, self._mtu) if lease is not None else self._mtu
         if lease is None:
             interface.set_addresses(mine + others)
             interface.set_gateways(self._gateways)
@@ -66,8 +70,6 @@ class Leases:
         interface.set_addresses([*mine, (lease.address, lease.prefix), *others])
         interface.set_gateways(self._gateways + lease.routers)
         self._stack.names.offer(self._who, lease.dns, lease.search or ((lease.domain,) if lease.domain else ()))
-        if lease.mtu is not None and lease.mtu < interface.mtu:
-            interface.mtu = lease.mtu
 
     def _send(self, now: int, payload: bytes, server: bytes | None) -> None:
         """Send a message to a server, or, without an address, to everybody from 0.0.0.0."""

@@ -21,7 +21,7 @@ def read(frame: bytes) -> tuple[ipv4.Header, dhcpv4.Message]:
     return header, dhcpv4.parse(frame[14 + header.size + udp.HEADER_SIZE : 14 + header.total_length])
 
 
-def reply(request: dhcpv4.Message, kind: int, seconds: int = 100) -> bytes:
+def reply(request: dhcpv4.Message, kind: int, seconds: int = 100, mtu: int = 0) -> bytes:
     options = (
         (dhcpv4.MESSAGE_TYPE, bytes((kind,))),
         (54, SERVER),
@@ -29,6 +29,7 @@ def reply(request: dhcpv4.Message, kind: int, seconds: int = 100) -> bytes:
         (3, SERVER),
         (6, parse("10.0.0.53")),
         (51, seconds.to_bytes(4, "big")),
+        *(((dhcpv4.INTERFACE_MTU, mtu.to_bytes(2, "big")),) if mtu else ()),
     )
     payload = dhcpv4.emit(dhcpv4.Message(2, request.xid, MAC, options, yiaddr=OURS))
     length = udp.HEADER_SIZE + len(payload)
@@ -56,13 +57,13 @@ class Leased:
 
         self.stack.receive(self.link.now, self.card, [Incoming(frame)])
 
-    def bind(self, seconds: int = 100) -> None:
+    def bind(self, seconds: int = 100, mtu: int = 0) -> None:
         (discover,) = self.sent()
         header, message = read(discover)
         assert (header.source, header.destination, message.kind) == (ANY4, BROADCAST4, dhcpv4.DISCOVER)
         self.take(reply(message, dhcpv4.OFFER))
         (request,) = self.sent()
-        self.take(reply(read(request)[1], dhcpv4.ACK, seconds))
+        self.take(reply(read(request)[1], dhcpv4.ACK, seconds, mtu))
 
 
 def test_a_lease_is_the_cards_configuration() -> None:
@@ -91,6 +92,22 @@ def test_the_server_is_asked_for_more_time_and_without_it_the_address_goes() -> 
     assert host.card.addresses == []
     assert host.stack.names.servers == ()
     assert not host.stack.is_local(OURS)
+
+
+def test_smaller_mtu_lasts_as_long_as_the_lease_and_a_larger_one_is_not_the_cards() -> None:
+    host = Leased(Configuration(dhcp=True))
+    host.bind(mtu=1400)
+    assert host.card.mtu == 1400
+    host.link.now += 120 * SECOND
+    host.sent()  # the lease is over, and another is asked for
+    assert host.card.addresses == []
+    assert host.card.mtu == 1500
+    host.link.now += 60 * SECOND
+    host.bind()
+    assert host.card.mtu == 1500
+    other = Leased(Configuration(dhcp=True))
+    other.bind(mtu=9000)
+    assert other.card.mtu == 1500
 
 
 def test_what_is_not_dhcp_at_port_68_is_counted() -> None:

@@ -13,6 +13,9 @@ COOKIE_PERIOD = 64 * SECOND
 COOKIE_PERIODS_VALID = 2
 """A cookie is good for one to two minutes."""
 
+_BEHIND_COOKIES = 1 << 64
+"""A salt that no cookie has."""
+
 Tuple4 = tuple[bytes, int, bytes, int]
 """Local address and port, remote address and port."""
 
@@ -38,6 +41,10 @@ class Secrets:
     def port_offset(self, connection: Tuple4) -> int:
         """Return where to begin to look for a free port towards a destination (RFC 6056 section 3.3.3)."""
         return self._hash(connection, 1)
+
+    def identification(self, source: bytes, destination: bytes, protocol: int) -> int:
+        """Return 64 bits of which IPv4 makes where its identifications begin towards a destination (RFC 7739)."""
+        return self._hash((source, 0, destination, protocol), _BEHIND_COOKIES)
 
     def cookie(self, now: int, connection: Tuple4, peer_isn: int, mss: int) -> int:
         """Return the sequence number of a SYN-ACK that remembers all we need to know."""

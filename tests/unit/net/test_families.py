@@ -1,0 +1,135 @@
+"""What both families do alike: the same tests over IPv4 and over IPv6, whole stacks on a link of virtual time."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from sarab.device.network import Offload
+from sarab.net.endpoints import Flow
+from sarab.proto.tcp.values import Event
+from sarab.testing.network import Host, VirtualLink
+from sarab.testing.wire import Weather
+from sarab.wire import ipv4, ipv6
+from sarab.wire.address import LOOPBACK4, LOOPBACK6
+from sarab.wire.checksum import pseudo_header, verified
+
+SETTLED = 2.5
+"""Seconds until every IPv6 address has been tried."""
+NETWORKS = {4: ("10.0.0.1/24", "10.0.0.2/24"), 6: ("fd00::1/64", "fd00::2/64")}
+LOOPBACKS = {4: LOOPBACK4, 6: LOOPBACK6}
+TSO = Offload.CHECKSUM | Offload.TSO4 | Offload.TSO6
+pytestmark = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+
+
+def pair(
+    family: int, offloads: Offload = Offload.NONE, weather: Weather | None = None, seed: int = 0
+) -> tuple[VirtualLink, Host, Host]:
+    link = VirtualLink(seed, weather)
+    a, b = (link.host(network, offloads=offloads) for network in NETWORKS[family])
+    link.run(SETTLED)
+    return link, a, b
+
+
+def connect(link: VirtualLink, a: Host, b: Host, address: bytes) -> tuple[Flow, Flow]:
+    listener = b.stack.tcp_listen(link.now, b"", 80)
+    flow = a.stack.tcp_connect(link.now, address, 80)
+    link.run(120, until=lambda: listener.waiting > 0)
+    accepted = listener.accept()
+    assert accepted is not None
+    return flow, accepted
+
+
+def transfer(link: VirtualLink, sender: Flow, receiver: Flow, size: int) -> None:
+    """Send bytes and the end behind them, and check that they arrive."""
+    data = random.Random(size).randbytes(size)
+    got = bytearray()
+    at = 0
+
+    def step() -> bool:
+        nonlocal at
+        if at < size:
+            at += sender.write(link.now, data[at : at + 100_000])
+            if at == size:
+                sender.shutdown_write(link.now)
+        got.extend(receiver.read(link.now, 1 << 20))
+        return receiver.eof and not receiver.readable
+
+    link.run(600, until=step)
+    assert got == data
+
+
+@pytest.mark.parametrize("offloads", [Offload.NONE, Offload.CHECKSUM, TSO], ids=["software", "checksum", "tso"])
+def test_tcp_carries_a_megabyte_each_way(family: int, offloads: Offload) -> None:
+    link, a, b = pair(family, offloads)
+    flow, accepted = connect(link, a, b, b.address)
+    transfer(link, flow, accepted, 1_000_000)
+    transfer(link, accepted, flow, 999_999)
+    flow.close(link.now)
+    accepted.close(link.now)
+    link.run(61)
+    assert not a.stack.tcp.flows
+    assert not b.stack.tcp.flows
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tcp_over_a_bad_link_loses_nothing(family: int, seed: int) -> None:
+    weather = Weather(delay=1_000_000, jitter=3_000_000, loss=0.05, duplicate=0.02, corrupt=0.02)
+    link, a, b = pair(family, weather=weather, seed=seed)
+    flow, accepted = connect(link, a, b, b.address)
+    transfer(link, flow, accepted, 300_000)
+    transfer(link, accepted, flow, 50_000)
+
+
+def test_checksums_in_software_are_right_on_the_wire(family: int) -> None:
+    link, a, b = pair(family)
+    flow, accepted = connect(link, a, b, b.address)
+    transfer(link, flow, accepted, 5001)
+    segments = 0
+    for frame in link.seen:
+        if frame[12:14] == b"\x08\x00":
+            header = ipv4.parse(frame[14:])
+            payload = frame[34 : 14 + header.total_length]
+            source, destination, kind = header.source, header.destination, header.protocol
+        elif frame[12:14] == b"\x86\xdd" and frame[20] == ipv6.TCP:
+            header6 = ipv6.parse(frame[14:])
+            payload = frame[54 : 54 + header6.payload_length]
+            source, destination, kind = header6.source, header6.destination, ipv6.TCP
+        else:
+            continue
+        assert verified(payload, pseudo_header(source, destination, kind, len(payload)))
+        segments += kind == ipv6.TCP
+    assert segments > 6
+
+
+def test_loopback_needs_no_card(family: int) -> None:
+    link = VirtualLink()
+    a, here = link.host("10.0.0.1/24"), LOOPBACKS[family]
+    flow, accepted = connect(link, a, a, here)
+    transfer(link, flow, accepted, 500_000)
+    server = a.stack.udp_open(link.now, bytes(len(here)), 53)
+    server.send_to(link.now, b"x", here, 53)
+    link.run()
+    assert server.receive_from() == (b"x", here, 53)
+    assert not link.seen
+
+
+def test_a_datagram_for_nobody_is_answered_and_a_connected_sender_hears_of_it(family: int) -> None:
+    link, a, b = pair(family)
+    client = a.stack.udp_open(link.now, b"", 0)
+    client.connect(b.address, 99)
+    client.send_to(link.now, b"x", b.address, 99)
+    link.run()
+    assert a.events[client] & Event.REFUSED
+
+
+def test_complaints_are_limited(family: int) -> None:
+    link, a, b = pair(family)
+    client = a.stack.udp_open(link.now, b"", 0)
+    client.send_to(link.now, b"x", b.address, 99)
+    link.run(0.01)
+    for _ in range(1000):
+        client.send_to(link.now, b"x", b.address, 99)
+    link.run(0.01)
+    assert b.stack.counters["complaints_suppressed"] >= 890
