@@ -67,6 +67,8 @@ CUTS: dict[tuple[str, str], str] = {
     ("_sitebuiltins", "pydoc"): "help() is for a person at a prompt",
     ("warnings", "tracemalloc"): "only adds where a leaked object was made, when tracemalloc runs",
     ("site", "*"): "site is not run in an image; sarab.runtime.start does what is needed of it",
+    ("sarab.wiring.unikernel", "sarab.wiring.live"): "main.run() is for a process; an image has a main module",
+    ("sarab.wiring.run", "sarab.wiring.needs"): "a main module that has needs imports it itself",
     ("encodings", "encodings.*"): "codecs are named one by one (ENCODINGS, and encodings found in the sources)",
     ("encodings", "_winapi"): "Windows",
     ("pydoc", "pydoc_data.topics"): "the text of help('topics')",

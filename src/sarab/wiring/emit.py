@@ -60,6 +60,8 @@ class Source:
         body.append((f"    doc={' '.join(text.split())!r},", ""))
         body += [("    settings=[", ""), *((f"        {line}", "") for line in settings), ("    ],", "")]
         body.append((f"    needs={graph.machine!r},", ""))
+        if graph.machine:
+            self._imports.add("sarab.wiring.needs")  # run() asks it only then, and sarab.build.hooks counts on it
         if graph.raw:
             body.append((f"    raw={graph.raw!r},", ""))
         body.append((")", ""))

@@ -241,3 +241,10 @@ def test_without_mypy_one_line_says_so(here: Path, shared_cache: Path, monkeypat
     assert [line for line in checked(shared_cache).warnings if "mypy" in line] == [
         "mypy is not installed beside this interpreter, so types were not checked: pip install mypy."
     ]
+
+
+def test_image_has_no_part_of_the_wiring_that_only_a_build_needs(here: Path, shared_cache: Path) -> None:
+    modules = checked(shared_cache, types=False).analysis.closure.modules
+    unneeded = {"graph", "signature", "live", "emit", "read", "needs"}
+    assert not {f"sarab.wiring.{name}" for name in unneeded} & set(modules)
+    assert "sarab.wiring.run" in modules
