@@ -25,6 +25,8 @@ SEAL_DEVICE = "/dev/seal"
 OBJECTS = "/boot/objects"
 MODULES = "/boot/modules"
 _OURS = "/boot/start.pyc"
+_WIRED_MAIN = "/_sarab_main.py"
+"""The main module of a wired application (sarab.build.wired)."""
 _PYC_HEADER_SIZE = 16
 _RTLD_LAZY = 1
 
@@ -259,11 +261,19 @@ def _run_function(target: str, arguments: list[str]) -> "NoReturn":
 
 
 def _report(error: BaseException) -> "NoReturn":
-    """End as the interpreter does after an uncaught exception, without the frames of this file in its traceback."""
+    """End as the interpreter does after an uncaught exception, without the frames of this file in its traceback, and
+    without what is between it and a wired application."""
     traceback: TracebackType | None = error.__traceback__
     ours = start.__code__.co_filename
     while traceback is not None and traceback.tb_frame.f_code.co_filename == ours:
         traceback = traceback.tb_next
+    step = traceback
+    main = None if step is None else step.tb_frame.f_code.co_filename
+    while step is not None and main is not None and main.endswith(_WIRED_MAIN):
+        code = step.tb_frame.f_code
+        if code.co_filename == main and code.co_name == "_start" and step.tb_next is not None:
+            traceback = step.tb_next
+        step = step.tb_next
     error.__traceback__ = traceback
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, traceback
     sys.excepthook(type(error), error, traceback)

@@ -248,3 +248,23 @@ def test_image_has_no_part_of_the_wiring_that_only_a_build_needs(here: Path, sha
     unneeded = {"graph", "signature", "live", "emit", "read", "needs"}
     assert not {f"sarab.wiring.{name}" for name in unneeded} & set(modules)
     assert "sarab.wiring.run" in modules
+
+
+def test_traceback_begins_in_the_application(here: Path, build_image: Build, run_files: Run) -> None:
+    (here / "app.py").write_text(
+        "from sarab import unikernel\ndef inner() -> None:\n    raise ValueError('boom')\n"
+        "@unikernel\nasync def main() -> None:\n    inner()\n"
+    )
+    assert run_files(build_image("app.py", types=False).image).stderr.splitlines() == [
+        "Traceback (most recent call last):",
+        '  File "/app/app.py", line 6, in main',
+        '  File "/app/app.py", line 3, in inner',
+        "ValueError: boom",
+    ]
+
+
+def test_traceback_of_a_main_module_that_fails_itself_is_whole(here: Path, build_image: Build, run_files: Run) -> None:
+    """Nothing of it is the application's."""
+    result = build_image("app.py", types=False, exclude=("sarab.wiring.settings",))
+    told = run_files(result.image).stderr
+    assert f"/app/{wired.MAIN}" in told and "ImportError" in told
