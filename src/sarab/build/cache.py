@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 import zlib
@@ -18,6 +19,8 @@ from sarab.folders import cache_folder
 AGE_MAX_DAYS = 30
 """Entries that no build has made or used for so long are removed, at most once a day."""
 _DAY_SECONDS = 86400
+MAINS = "mains"
+"""The folder of main modules (sarab.build.wired)."""
 
 
 class Cache:
@@ -73,6 +76,9 @@ class Cache:
                 status = path.stat()
                 if now - max(status.st_mtime, status.st_atime) > AGE_MAX_DAYS * _DAY_SECONDS:
                     path.unlink()
+            for folder in (self.folder / MAINS).glob("*"):
+                if now - folder.stat().st_mtime > AGE_MAX_DAYS * _DAY_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             return
 

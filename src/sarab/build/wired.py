@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sarab.build import plan as plans
+from sarab.build.cache import MAINS
 from sarab.build.errors import BuildError, SpecError, WiringError
 from sarab.build.interpreter import Interpreter
 from sarab.build.plan import Plan, shown
@@ -334,7 +335,7 @@ def _place(error: bytes, root: Path) -> str:
 def _write_main(source: str, cache: Path) -> Path:
     """Write the main module, and nobody else may read it: keys may be secret."""
     data = source.encode()
-    folder = cache / "mains" / hashlib.sha256(data).hexdigest()[:16]
+    folder = cache / MAINS / hashlib.sha256(data).hexdigest()[:16]
     path = folder / MAIN
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
