@@ -13,6 +13,7 @@ from sarab.build.plan import load
 from sarab.cli.main import main
 from sarab.cli.wired import needs
 from sarab.errors import UsageError
+from tests.cli.command import sarab
 from tests.unit.build.conftest import make_kernel
 from tests.unit.build.test_describe import device, plan
 
@@ -258,3 +259,23 @@ def test_process_has_the_hosts_network_and_no_other_card() -> None:
     for made in (cards("eth0", "eth1"), cards("eth0", stack=False)):
         with pytest.raises(UsageError, match=r"network cards? of its own on a process: add --tap NAME"):
             needs.check_taps_of_process(made, "x", [])
+
+
+def test_process_runs_what_an_image_would(here: Path) -> None:
+    command = ("run", "--on", "process", "app.py", "--")
+    assert sarab(*command, "--port", "1", "--peers", "a,b", "--loud", "--late", "x", cwd=here) == (
+        0, b"1 ['a', 'b'] True x\n", "",
+    )  # fmt: skip
+    status, output, error = sarab(*command, "--prot", "1", cwd=here)
+    assert (status, output) == (2, b"") and "there is no key prot" in error
+
+
+def test_process_of_another_folder_finds_its_modules(here: Path) -> None:
+    (here / "project").mkdir()
+    (here / "project" / "near.py").write_text("VALUE = 3\n")
+    (here / "project" / "web.py").write_text(
+        "from sarab import TARGET, unikernel\n@unikernel\nasync def main() -> int:\n"
+        "    import near\n    print(near.VALUE, TARGET)\n    return 4\n"
+    )
+    assert sarab("run", "--on", "process", "project/web.py", cwd=here) == (4, b"3 process\n", "")
+    assert sarab("run", "--on", "process", "web:main", cwd=here / "project")[:2] == (4, b"3 process\n")
