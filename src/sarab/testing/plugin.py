@@ -70,6 +70,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """Run an `async def` test that takes the fixture `world` in the world's loop."""
     from inspect import iscoroutinefunction
 
+    __tracebackhide__ = True
     made: World | None = pyfuncitem.stash.get(_WORLD, None)
     if made is None or not iscoroutinefunction(pyfuncitem.obj):
         return None

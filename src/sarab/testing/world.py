@@ -141,6 +141,7 @@ class World:
         Raises what the scenario raises; Stuck if nothing can happen any more, with who waits for what; and what ended a
         unikernel, if nobody has asked for its result().
         """
+        __tracebackhide__ = True
         if self._over:
             raise RuntimeError("a world is for one scenario: make another")
         self._over = True
@@ -153,6 +154,7 @@ class World:
                 self._end(loop)
 
     def _play(self, loop: WorldLoop, scenario: Callable[[World], Coroutine[Any, Any, T]]) -> T:
+        __tracebackhide__ = True
         place = self._test.run = Run(self._test, 0)
         loop.places.append(place)
         context = copy_context()

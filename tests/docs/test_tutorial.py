@@ -1,0 +1,43 @@
+"""docs/tutorial is executed: every file written, every command run, and what it prints compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.tutorial import Block, Mismatch, Session, blocks, commands, execute, matches
+
+FOLDER = Path(__file__).parents[2] / "docs" / "tutorial"
+PAGES = sorted(FOLDER.glob("*.md"))
+
+
+@pytest.mark.boot
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    execute(page, tmp_path)
+
+
+def test_a_page_that_lies_is_found_out(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python a.py\nprint('one')\n```\n\n```console\n$ python a.py\ntwo\n```\n")
+    assert [(block.kind, block.name) for block in blocks(page)] == [("python", "a.py"), ("console", "")]
+    with pytest.raises(Mismatch, match=r"line 5: \$ python a.py"):
+        execute(page, tmp_path)
+    page.write_text(
+        "```python a.py\nprint('one')\n```\n\n```console\n$ python a.py\none\n$ echo x; echo y\n...\ny\n```\n"
+    )
+    execute(page, tmp_path)
+
+
+def test_a_block_that_nobody_executes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Mismatch, match="nobody executes it"):
+        Session(tmp_path).execute(Block(1, "python", "", "1 / 0\n"))
+
+
+def test_dots_stand_for_anything() -> None:
+    assert matches(["a ... c"], ["a b c"])
+    assert matches(["...", "end"], ["x", "y", "end"])
+    assert not matches(["a ... c"], ["a b d"])
+    assert not matches(["a"], ["a", "b"])
+    assert list(commands(Block(1, "console", "", "$ x\n1\n$ y\n"))) == [("x", ["1"]), ("y", [])]
