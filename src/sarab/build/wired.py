@@ -118,23 +118,64 @@ def find(application: Application) -> Entry | None:
 
     Nothing is run: the decorator stands in the source, and is imported from sarab by name.
     """
+    finder = _Sources(application.root)
     if application.kind == "script":
         assert application.script is not None
-        names = decorated(_source(application.script))
+        source = _source(application.script)
+        names = decorated(source)
         if not names:
-            return None
+            return _started(finder, source, "")
         module = _module_name(application.script)
+        _check_package(application.script, source, names)
         return Entry(module, _only(names, application.target), str(application.script))
     module, _, function = application.target.partition(":")
-    finder = _Sources(application.root)
     if application.kind == "module":
         file = finder.file(module)
         if file is not None and file.name == "__init__.py":
             module += ".__main__"
             file = finder.file(module)
-        names = decorated(_source(file)) if file is not None else []
-        return Entry(module, _only(names, module), str(file)) if names else None
+        if file is None:
+            return None
+        source = _source(file)
+        names = decorated(source)
+        if not names:
+            return _started(finder, source, module.rpartition(".")[0])
+        return Entry(module, _only(names, module), str(file))
     return finder.follow(module, function)
+
+
+def _started(finder: _Sources, source: bytes, package: str) -> Entry | None:
+    """The application of another module that a program starts: `from web import main`, and `main.run()`."""
+    if b".run(" not in source:
+        return None
+    try:
+        calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    for call in calls:
+        if isinstance(call, ast.Attribute) and call.attr == "run" and isinstance(call.value, ast.Name):
+            came = _imported_from(source, call.value.id, package)
+            found = finder.follow(*came) if came is not None else None
+            if found is not None:
+                return found
+    return None
+
+
+def _check_package(script: Path, source: bytes, names: list[str]) -> None:
+    """A module of a package that is named as a file cannot import from its package. Raises SpecError."""
+    if not (script.parent / "__init__.py").is_file():
+        return
+    nodes = ast.walk(ast.parse(source))
+    if any(isinstance(node, ast.ImportFrom) and node.level for node in nodes):
+        parts = [script.stem]
+        folder = script.parent
+        while (folder / "__init__.py").is_file():
+            parts.insert(0, folder.name)
+            folder = folder.parent
+        raise SpecError(
+            f"{script.name} is a module of the package {parts[0]}, and imports from it: "
+            f"say {'.'.join(parts)}:{names[0]}, in {folder}."
+        )
 
 
 def _only(names: list[str], where: str) -> str:

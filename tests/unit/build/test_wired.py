@@ -82,6 +82,32 @@ def test_packages_and_what_they_pass_on(here: Path) -> None:
     assert find(parse("pack.web:other")) is None
 
 
+def test_program_that_starts_the_application_of_another_module_is_that_one(here: Path) -> None:
+    """In an image there is no main.run(): the main module does what it does."""
+    (here / "web.py").write_text(HEAD + MAIN)
+    (here / "start.py").write_text("from web import main as serve\nif __name__ == '__main__':\n    serve.run()\n")
+    (here / "plain.py").write_text("from web import main\nimport asyncio\nasyncio.run(main())\n")
+    assert find(parse("start.py")) == Entry("web", "main", str(here / "web.py"))
+    assert find(parse("plain.py")) is None
+    (here / "pack").mkdir()
+    (here / "pack" / "__init__.py").write_text(HEAD + MAIN)
+    (here / "pack" / "__main__.py").write_text("from . import main\nmain.run()\n")
+    assert find(parse("-m pack")) == Entry("pack", "main", str(here / "pack" / "__init__.py"))
+
+
+def test_module_of_a_package_that_is_named_as_a_file_is_told_its_name(here: Path) -> None:
+    (here / "pack").mkdir()
+    (here / "pack" / "__init__.py").touch()
+    (here / "pack" / "web.py").write_text(HEAD + MAIN)
+    assert find(parse("pack/web.py")) == Entry("web", "main", str(here / "pack" / "web.py"))
+    (here / "pack" / "web.py").write_text("from . import near\n" + HEAD + MAIN)
+    with pytest.raises(SpecError) as caught:
+        find(parse("pack/web.py"))
+    assert str(caught.value) == (
+        f"web.py is a module of the package pack, and imports from it: say pack.web:main, in {here}."
+    )
+
+
 def test_imports_in_a_circle_end(here: Path) -> None:
     (here / "a.py").write_text("from b import main\n")
     (here / "b.py").write_text("from a import main\n")
