@@ -30,7 +30,7 @@ PREAMBLE = """
     from sarab.driver.tap import Tap
     from sarab.wiring import install, network
 
-    network.cards = lambda environ: [Faults(Tap("tap0"), Weather({weather}), seed=4711)]
+    network.cards = lambda environ: {{"eth0": Faults(Tap("tap0"), Weather({weather}), seed=4711)}}
     os.environ["SARAB_IP"] = "{address}/24"
     install.install_asyncio()
     """
