@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUNNER = Path(__file__).with_name("runner.py")
+WHOLE = "suite"
+"""Beside the runner: a folder to import from, with the whole suite for an interpreter that has none.
+
+Some of the suite's files are no Python on purpose. They may be in a package of an image, and not in its application.
+"""
 TELLING = Path(__file__).with_name("telling.py")
 PACKAGE = f"libpython3.{sys.version_info.minor}-testsuite"
 
@@ -46,8 +51,9 @@ def stage(folder: Path, modules: Sequence[str]) -> Staged:
     if len(lacking) == len(modules):
         raise NoSuite(f"neither {own} nor Debian's {PACKAGE} has {', '.join(lacking)}")
     if len(missing) > len(modules) // 2:  # An interpreter without the suite: all of it, over the little it has.
-        shutil.copytree(own, folder / "test", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(fetched, folder / "test", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for source in (own, fetched):
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / WHOLE / "test", dirs_exist_ok=True, ignore=ignore)
     else:
         for name in missing:
             if name not in lacking:
@@ -67,6 +73,12 @@ def staged_modules(runner: Path) -> list[str]:
     files = (path.stem for path in runner.parent.glob("test_*.py"))
     packages = (f"{path.parent.name}.*" for path in runner.parent.glob("test_*/__init__.py"))
     return sorted([*files, *packages])
+
+
+def search_path(runner: Path) -> str:
+    """Return PYTHONPATH for whoever starts or builds `runner`."""
+    whole = runner.parent / WHOLE
+    return f"{runner.parent}:{whole}" if whole.is_dir() else str(runner.parent)
 
 
 def suite_folder() -> Path:
