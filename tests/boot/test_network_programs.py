@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import http.server
-import ipaddress
 import json
 import shutil
 import socket
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.boot.certificate import make_certificate
 from tests.boot.programs import build_program
 from tests.boot.served import client, free_port, served
 
@@ -161,32 +160,7 @@ def test_the_standard_librarys_own_servers_in_threads(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def https_server(folder: Path) -> Iterator[int]:
     """A server of the host with a certificate of its own, at cert.pem; yields its port."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "host")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST_AS_SEEN_BY_THE_GUEST))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(private)
+    make_certificate(folder, HOST_AS_SEEN_BY_THE_GUEST)
 
     class Answer(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

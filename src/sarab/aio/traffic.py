@@ -52,8 +52,11 @@ class Turn:
         try:
             for _ in range(len(waiting)):
                 traffic = waiting.popleft()
+                look = traffic.look
+                if look is None:
+                    continue  # it has given its flow back since it was added
                 try:
-                    traffic.context.run(traffic.look)
+                    traffic.context.run(look)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:

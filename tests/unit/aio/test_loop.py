@@ -451,6 +451,19 @@ def test_an_idle_loop_sleeps(loop: Loop) -> None:
     assert run(loop, main()) < 5
 
 
+def test_news_of_a_flow_that_was_just_given_back_are_for_nobody(loop: Loop) -> None:
+    async def main() -> None:
+        _, port = await echo_port()
+        _, writer = await asyncio.open_connection(HOST, port)
+        transport: Any = writer.transport
+        transport.abort()  # connection_lost() is scheduled, and news come before it was called
+        transport._traffic.notify(transport._flow, 0)
+        await asyncio.sleep(0.01)
+        assert transport._flow.closed
+
+    run(loop, main())
+
+
 def test_two_loops_in_two_threads_speak(loop: Loop) -> None:
     ready, over = threading.Event(), threading.Event()
     ports = []
