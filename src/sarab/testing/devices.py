@@ -29,6 +29,18 @@ class Event(NamedTuple):
     message: str
     fields: dict[str, Field]
 
+    def text(self) -> str:
+        """Return it as one line."""
+        words = [self.level.name.lower(), *([f"{self.name}:"] if self.name else []), self.message]
+        return " ".join((*words, *(f"{name}={_shown(value)}" for name, value in self.fields.items())))
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return "(it has no text)"
+
 
 class HostClock:
     """device.clock.Clock: the world's time."""
@@ -89,7 +101,10 @@ class HostConsole:
 
     async def read_line(self) -> str:
         """See Console."""
-        return await self._typed.get()
+        line = await self._typed.get()
+        if line == "":
+            self._typed.put_nowait(line)  # the end is the end for ever
+        return line
 
     def type(self, line: str) -> None:
         """Have the program read this line; its end is added. "" is the end of the input."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 
@@ -20,8 +21,14 @@ from sarab.device.errors import DeviceLost
 from sarab.device.log import Level
 from sarab.device.network import Outgoing
 from sarab.driver.disk_memory import MemoryDisk
+from sarab.testing.checks.block import check_block
+from sarab.testing.checks.clock import check_clock
+from sarab.testing.checks.console import check_console
+from sarab.testing.checks.log import check_log
+from sarab.testing.checks.random import check_random
 from sarab.testing.checks.stack import check_stack
-from sarab.testing.host import Host
+from sarab.testing.devices import Event, HostClock, HostConsole, HostLog, HostRandom
+from sarab.testing.host import Host, Run
 from sarab.testing.virtual import _TIMED, Stuck, current
 from sarab.testing.world import World
 from sarab.wiring.errors import WiringError
@@ -362,20 +369,43 @@ def test_a_card_of_another_network_is_an_applications_own() -> None:
     World().run(scenario)
 
 
-def test_the_stack_of_a_host_keeps_what_every_stack_promises() -> None:
-    def run(work: Coroutine[Any, Any, None]) -> None:
-        async def scenario(world: World) -> None:
-            async def checked() -> None:
-                await work
+def on_a_host(work: Coroutine[Any, Any, None]) -> None:
+    """Run a check as the program of a host."""
 
-            assert await world.start(checked).result() == 0
+    async def scenario(world: World) -> None:
+        async def checked() -> None:
+            await work
 
-        World().run(scenario)
+        assert await world.start(checked).result() == 0
 
-    def make() -> AsyncioStack:
-        return AsyncioStack(StackIP(current.get().driver))
+    World().run(scenario)
 
-    check_stack(make, run)
+
+def here() -> Run:
+    return cast(Run, current.get())
+
+
+def test_the_devices_of_a_host_keep_what_every_device_promises() -> None:
+    check_stack(lambda: AsyncioStack(StackIP(current.get().driver)), on_a_host)
+    check_clock(lambda: HostClock(here().host.world), on_a_host)
+    check_random(lambda: HostRandom(here().random), on_a_host)
+
+    def console() -> tuple[HostConsole, Callable[[str], None], Callable[[], str]]:
+        made = HostConsole()
+        return made, made.type, lambda: made.text
+
+    check_console(console, on_a_host)
+
+    def log() -> tuple[HostLog, Callable[[], list[str]]]:
+        events: list[Event] = []
+        return HostLog(here().host.world, events), lambda: [event.text() for event in events]
+
+    check_log(log, on_a_host)
+
+
+def test_the_disk_of_a_host_keeps_what_every_disk_promises() -> None:
+    numbers = itertools.count()
+    check_block(lambda: here().disk(f"disk{next(numbers)}"), on_a_host)
 
 
 def test_an_application_speaks_over_the_stack_device() -> None:
