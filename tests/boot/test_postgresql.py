@@ -37,7 +37,7 @@ def server() -> Iterator[tuple[int, Path]]:
     initdb, pg_ctl = program("initdb"), program("pg_ctl")
     as_user: list[str] = []
     owner = os.getuid()
-    if owner == 0:  # it refuses to be root
+    if owner == 0:  # which it refuses to be
         try:
             owner = pwd.getpwnam(USER).pw_uid
         except KeyError:
@@ -54,9 +54,9 @@ def server() -> Iterator[tuple[int, Path]]:
             os.chown(path, owner, -1)
         options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c ssl=on"
         options += f" -c ssl_cert_file={folder}/cert.pem -c ssl_key_file={folder}/key.pem"
-        made = [initdb, "-D", data, "-U", USER, "--auth=scram-sha-256", f"--pwfile={folder}/password", "--no-sync"]
-        _run(*as_user, *made)
-        control = [*as_user, pg_ctl, "-D", data, "-l", folder / "log"]
+        secret = f"--pwfile={folder / 'password'}"
+        _run(*as_user, initdb, "-D", data, "-U", USER, "--auth=scram-sha-256", secret, "--no-sync")
+        control: list[str | Path] = [*as_user, pg_ctl, "-D", data, "-l", folder / "log"]
         try:
             _run(*control, "-o", options, "--wait", "start")
             yield port, folder / "cert.pem"
