@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
     def text(self) -> str:
         """Return it as one line."""
-        words = [self.level.name.lower(), *([f"{self.name}:"] if self.name else []), self.message]
+        words = [self.level.name.lower(), *([f"{self.name}:"] if self.name else []), _shown(self.message)]
         return " ".join((*words, *(f"{name}={_shown(value)}" for name, value in self.fields.items())))
 
 
