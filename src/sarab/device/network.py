@@ -4,8 +4,6 @@ A frame leaves as two pieces, so that a payload is copied once: from the applica
 can do for us (sum, cut) is said in virtio's terms (virtio 1.3 section 5.1.6).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import Final, NamedTuple, Protocol

@@ -1,7 +1,5 @@
 """A card as the stack knows it: addresses, neighbours, the frames that wait to leave."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 

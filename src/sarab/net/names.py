@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from sarab.net.endpoints import Datagrams, Endpoint, Flow
 from sarab.net.errors import AddressInUse, NameNotFound, NetworkError, NoAnswer
-from sarab.proto.dns import resolver
-from sarab.proto.dns.question import Outcome
 from sarab.proto.tcp.values import Event
 
 if TYPE_CHECKING:
     from sarab.net.stack import Stack
+    from sarab.proto.dns import resolver
+    from sarab.proto.dns.question import Outcome
 
+PORT = 53
+"""RFC 1035 section 4.2."""
 REPLY_MAX = 65535 + 2
 """Bytes of a reply over TCP, with its length before it."""
 FAMILIES = {4: (4,), 6: (6,), 0: (6, 4)}
@@ -42,16 +44,27 @@ class Lookup(Endpoint):
 
 
 class Names:
-    """Every lookup of a stack."""
+    """Every lookup of a stack. The resolver is imported and made for the first one: a server that asks for no name
+    starts without it."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._resolver = resolver.Resolver(stack.random)
+        self._made: resolver.Resolver | None = None
         self.by_hand: tuple[bytes, ...] = ()
         self._offers: dict[str, tuple[tuple[bytes, ...], tuple[str, ...]]] = {}
         self._lookups: dict[resolver.Lookup, Lookup] = {}
         self._ports: dict[int, Datagrams] = {}
         self._flows: dict[int, Flow] = {}
+
+    @property
+    def _resolver(self) -> resolver.Resolver:
+        made = self._made
+        if made is None:
+            from sarab.proto.dns.resolver import Resolver
+
+            made = self._made = Resolver(self._stack.random)
+            self._configure()
+        return made
 
     # ---- who is asked --------------------------------------------------------------------------------------------
 
@@ -74,8 +87,10 @@ class Names:
         self._configure()
 
     def _configure(self) -> None:
+        if self._made is None:
+            return
         search = [domain for _, domains in self._offers.values() for domain in domains]
-        self._resolver.configure(self.servers, list(dict.fromkeys(search)))
+        self._made.configure(self.servers, list(dict.fromkeys(search)))
 
     def statistics(self) -> dict[str, int]:
         """Return the counters: lookups, queries sent, how many of them by TCP, answers that were known, and so on."""
@@ -135,7 +150,7 @@ class Names:
     def _send(self, now: int, query: resolver.Query) -> None:
         try:
             if query.tcp:
-                flow = self._stack.tcp_connect(now, query.server, resolver.PORT)
+                flow = self._stack.tcp_connect(now, query.server, PORT)
                 flow.internal = True
                 self._flows[query.number] = flow
                 flow.write(now, query.data)
@@ -143,8 +158,8 @@ class Names:
             port = self._open(now, query.port)
             port.internal = True
             self._ports[query.number] = port
-            port.connect(query.server, resolver.PORT)
-            port.send_to(now, query.data, query.server, resolver.PORT)
+            port.connect(query.server, PORT)
+            port.send_to(now, query.data, query.server, PORT)
         except NetworkError:
             self._resolver.failed(now, query.number)
 
@@ -177,6 +192,8 @@ class Names:
 
 
 def _error(text: str, outcome: Outcome) -> NetworkError:
+    from sarab.proto.dns.question import Outcome
+
     if outcome is Outcome.NO_NAME:
         return NameNotFound(f"'{text}' does not exist")
     if outcome is Outcome.NO_DATA:

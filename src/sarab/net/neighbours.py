@@ -9,8 +9,6 @@ A flood of made-up neighbours costs nobody his entry who is in use, and every ca
 (RFC 6583 section 6): those who have not answered are few and go first; of the others, one who was not used lately.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sarab.device.network import Outgoing

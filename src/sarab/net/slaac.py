@@ -10,8 +10,6 @@ An address is made of the prefix by a keyed hash and not of the MAC (RFC 7217): 
 networks. Sizes and lifetimes come in as on the wire (seconds, 0xffffffff for ever).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 

@@ -1,7 +1,5 @@
 """ARP for IPv4 over Ethernet (RFC 826)."""
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Options come as bytes a code, joined when they are long (RFC 3396) and taken fro
 option 52 says so. What `sname` and `file` otherwise hold, a name and a path to boot from, is not kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple

@@ -5,8 +5,6 @@ of a record is bytes in which no name is compressed any more, so that it means t
 says, `wire/dns_records.py` reads.
 """
 
-from __future__ import annotations
-
 from struct import Struct, unpack_from
 from typing import NamedTuple
 

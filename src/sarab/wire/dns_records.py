@@ -4,8 +4,6 @@ Each `*_of(data)` takes the `data` of a `dns.Record`, in which no name is compre
 inverse `emit_*`. A and AAAA need none, their data is the address; of NS, CNAME and PTR, `Record.target` is the name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 from struct import Struct

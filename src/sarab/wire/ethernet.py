@@ -1,7 +1,5 @@
 """Ethernet II frames, with one 802.1Q tag at most (IEEE 802.3, 802.1Q; RFC 894, RFC 2464)."""
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

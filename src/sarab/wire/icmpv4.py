@@ -1,7 +1,5 @@
 """ICMP for IPv4 (RFC 792; RFC 1191 for the MTU in "fragmentation needed")."""
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

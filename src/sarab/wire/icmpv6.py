@@ -1,7 +1,5 @@
 """ICMP for IPv6 (RFC 4443). Neighbour discovery (`wire/ndp.py`) and MLD (`wire/mld.py`) are read from its messages."""
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

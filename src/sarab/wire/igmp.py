@@ -4,8 +4,6 @@ A message is sent with a TTL of 1 and `ipv4.ROUTER_ALERT` (RFC 9776 section 4). 
 told; on the wire, large ones are rounded down to what few bits can say.
 """
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """IPv4 headers (RFC 791, RFC 2474 and 3168 for the second byte)."""
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """IPv6 headers and extension headers (RFC 8200)."""
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

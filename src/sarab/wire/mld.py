@@ -8,8 +8,6 @@ RFC 2710: version 1).
 `igmp.join` and `igmp.leave` make reports of both protocols.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sarab.wire.address import is_link_local, is_unspecified, text

@@ -8,8 +8,6 @@ Times are as on the wire: lifetimes in seconds, 0xffffffff for ever; reachable t
 milliseconds.
 """
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """TCP segments (RFC 9293 section 3.1; options: RFC 7323, RFC 2018)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from struct import Struct, error, unpack_from
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """UDP headers (RFC 768; over IPv6 RFC 8200 section 8.1)."""
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import NamedTuple
 

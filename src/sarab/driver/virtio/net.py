@@ -68,7 +68,8 @@ class VirtioNet:
         features = transport.negotiate(WANTED)
         if features & (F_GUEST_TSO4 | F_GUEST_TSO6) and not features & F_MRG_RXBUF:
             features = transport.negotiate(WANTED & ~(F_GUEST_TSO4 | F_GUEST_TSO6))
-        self.mac = transport.config(0, 6) if features & F_MAC else b"\x02" + urandom(5)
+        # In two pieces, and not bytewise: each access is 20 us of the hypervisor's time.
+        self.mac = transport.config(0, 4) + transport.config(4, 2) if features & F_MAC else b"\x02" + urandom(5)
         mtu = int.from_bytes(transport.config(10, 2), "little") if features & F_MTU else MTU_DEFAULT
         most = MTU_MAX if features & F_MRG_RXBUF else BUFFER_SIZE - HEADER_SIZE - ETHERNET_SIZE
         self.mtu = min(mtu, most) if mtu >= MTU_MIN else MTU_DEFAULT

@@ -1,7 +1,5 @@
 """virtio over PCI (virtio 1.3 section 4.1), with MSI-X; and as much of PCI (3.0) as finding such a device takes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol

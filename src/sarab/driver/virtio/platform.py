@@ -1,7 +1,5 @@
 """What the kernel gives to a driver: registers, memory for devices, interrupts (decision 0042)."""
 
-from __future__ import annotations
-
 import os
 from fcntl import ioctl
 from mmap import MAP_SHARED, PROT_READ, PROT_WRITE, mmap

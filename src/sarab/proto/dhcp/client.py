@@ -10,8 +10,6 @@ The first offer that can be used is taken; the random pause before the first que
 4.4.1), is left out, because an image shall be there in milliseconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple

@@ -4,8 +4,6 @@ A server's word is taken where it makes sense. An option that is malformed, and 
 that did not come; without an address, a server, and a time there is no lease.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 

@@ -5,8 +5,6 @@ draw), the name's letters in random case (draft-vixie-dnsext-dns0x20), an answer
 to what was asked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple

@@ -12,8 +12,6 @@
 Who asks for what is asked for already waits with the others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

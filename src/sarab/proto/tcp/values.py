@@ -1,7 +1,5 @@
 """What a connection is told and tells: states, events, settings, and the limits with their reasons."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import Final, NamedTuple
 
