@@ -37,6 +37,8 @@ class Analysis:
     """Module -> its source, for those that have been read; the script is `__main__`."""
     target: Target = "machine"
     """What `sarab.TARGET` is where it runs."""
+    wired_module: str | None = None
+    """The module of a wired application."""
 
     def source(self, found: Found) -> bytes:
         return self.sources[found.name] if found.name in self.sources else read_file(found.path or "")
@@ -51,18 +53,19 @@ def analyse(
     with_source: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     target: Target = "machine",
+    wired_module: str | None = None,
 ) -> Analysis:
     """Find the closure of `application`; raises BuildError for what is wrong in it."""
     interpreter = Interpreter.running()
     sources: dict[str, bytes] = {}
     distributions = Distributions(map(str, interpreter.site_directories))
 
-    def scan_source(source: bytes, top: str) -> scan.Scan:
-        key = cache.key("scan", _RULES, target, top, source)
+    def scan_source(source: bytes, top: str, is_wired: bool = False) -> scan.Scan:
+        key = cache.key("scan", _RULES, target, str(is_wired), top, source)
         kept = cache.get(key)
         if kept is not None:
             return scan.Scan.load(json.loads(kept))
-        result = scan.scan(source, top, target)
+        result = scan.scan(source, top, target, is_wired)
         cache.put(key, json.dumps(result.dump()).encode())
         return result
 
@@ -73,7 +76,8 @@ def analyse(
         sources[found.name] = source
         if found.area is Area.APPLICATION:
             compile_source(source, found.image_path, found.path)  # A syntax error of the application comes first.
-        return scan_source(source, "" if found.area is Area.APPLICATION else found.top)
+        is_wired = found.name == wired_module
+        return scan_source(source, "" if found.area is Area.APPLICATION else found.top, is_wired)
 
     def observe_modules(founds: list[Found]) -> dict[str, list[str]]:
         result: dict[str, list[str]] = {}
@@ -120,7 +124,7 @@ def analyse(
         if not finder.resolver.find(name.removesuffix(".*")):
             raise SpecError(f"include names the module {name.removesuffix('.*')}, and there is none.")
         finder.add(name, "named by include")
-    return Analysis(application, interpreter, finder.close(), distributions, sources, target)
+    return Analysis(application, interpreter, finder.close(), distributions, sources, target, wired_module)
 
 
 def _add_entry(finder: Finder, application: Application) -> None:

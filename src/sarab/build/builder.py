@@ -123,6 +123,7 @@ def check(spec: str, options: BuildOptions, target: Target = "machine") -> Check
         options.with_source,
         progress,
         target,
+        found.plan.entry.module if found is not None else None,
     )
     warnings = [*analysis.closure.warnings]
     if found is not None and options.types:

@@ -18,20 +18,19 @@ from sarab.build.marshalled import canonical
 _FLAGS_UNCHECKED_HASH = 1
 
 
-def compile_source(source: bytes, image_path: str, shown_path: str, target: targets.Target | None = None) -> bytes:
+def compile_source(
+    source: bytes, image_path: str, shown_path: str, target: targets.Target | None = None, is_wired: bool = False
+) -> bytes:
     """Compile the text of a .py file that will be `image_path` into the bytes of a .pyc file.
 
-    `shown_path` is what an error message calls it; what happens on other targets than `target` is left out. Raises
-    SyntaxFault with file and line.
+    `shown_path` is what an error message calls it; what happens on other targets than `target` is left out, and of the
+    module of a wired application what only the build reads. Raises SyntaxFault with file and line.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            program: bytes | ast.Module = source
-            if target is not None and targets.mentions(source):
-                program = ast.parse(source, image_path)
-                if not targets.fold(program, target):
-                    program = source
+            tree = targets.adapted(source, target, is_wired)
+            program: bytes | ast.Module = source if tree is None else tree
             code = compile(program, image_path, "exec", dont_inherit=True, optimize=0)
     except SyntaxError as error:
         raise SyntaxFault(f"{shown_path}:{error.lineno or 1}: {error.msg}.") from error

@@ -60,6 +60,9 @@ class Packer:
         self._progress = progress
         self._tree = self.packed.tree
         self._libraries = Libraries(self._tree, elf.strip)
+        wired = analysis.closure.modules.get(analysis.wired_module or "")
+        self._wired_path = wired.image_path if wired is not None else None
+        """Of the module of a wired application, of which an image has only what runs."""
         self._digests: dict[str, list[tuple[str, bytes]]] = {}
         self._index: dict[str, tuple[str, str, int]] = {}
         """For MODULES_FILE: module -> the folder that is searched for it, the file below that, and its size in bytes
@@ -151,11 +154,12 @@ class Packer:
             self._digests.setdefault(package, []).append((path, hashlib.sha256(source).digest()))
 
     def _compile(self, path: str, source: bytes, shown: str) -> bytes:
-        target = self.analysis.target
-        key = self._cache.key("bytecode 3", importlib.util.MAGIC_NUMBER, sys.version, target, path, source)
+        target, is_wired = self.analysis.target, path == self._wired_path
+        adapted = f"{target} {is_wired}"
+        key = self._cache.key("bytecode 4", importlib.util.MAGIC_NUMBER, sys.version, adapted, path, source)
         kept = self._cache.get(key)
         if kept is None:
-            kept = compile_source(source, path, shown, target)
+            kept = compile_source(source, path, shown, target, is_wired)
             self._cache.put(key, kept)
         return kept
 

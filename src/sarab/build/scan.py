@@ -30,7 +30,7 @@ NAMED = 16
 SELF_TEST = 32
 """In a function that modules of the standard library have for their own command line or tests."""
 
-VERSION = 14
+VERSION = 15
 """Part of the cache's key: raise it when a scan of the same source gives something else."""
 
 _WITHOUT_CHILDREN = frozenset({ast.Load, ast.Store, ast.Del}).union(
@@ -98,18 +98,17 @@ class Scan:
         return cls(**{**values, "imports": imports, "prefixes": prefixes})
 
 
-def scan(source: bytes, top: str, target: targets.Target | None = None) -> Scan:
+def scan(source: bytes, top: str, target: targets.Target | None = None, is_wired: bool = False) -> Scan:
     """Scan the source of a module of the top-level package `top`; what does not parse imports nothing.
 
-    What `from sarab import TARGET` leaves to other targets than `target` is not seen. Strings that look like modules of
+    What `from sarab import TARGET` leaves to other targets than `target` is not seen, nor what only the build reads in
+    the module of a wired application. Strings that look like modules of
     `top` count as imports, and those of any package if `top` is empty.
     """
     try:
-        tree = ast.parse(source)
+        tree = targets.adapted(source, target, is_wired) or ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return Scan()
-    if target is not None and targets.mentions(source):
-        targets.fold(tree, target)
     visitor = _Visitor(tree, top)
     visitor.block(tree.body, 0)
     result = visitor.result

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
 
 from sarab.build.errors import SpecError
+from sarab.build.unwire import unwire
 
 Target = Literal["machine", "process", "test"]
 TARGETS: tuple[Target, ...] = ("machine", "process", "test")
@@ -30,6 +31,24 @@ def known(text: str) -> Target:
 def mentions(source: bytes) -> bool:
     """Whether a source may ask for the target; a cheap test that most sources end at."""
     return NAME.encode() in source and b"sarab" in source
+
+
+def adapted(source: bytes, target: Target | None, is_wired: bool = False) -> ast.Module | None:
+    """The syntax tree of a module as it is on `target`; None if that is the tree of its source.
+
+    `is_wired` is for the module of the application itself: what only a build reads is taken out of it (unwire).
+    """
+    may_fold = target is not None and mentions(source)
+    if not may_fold and not is_wired:
+        return None
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    changed = target is not None and may_fold and fold(tree, target)
+    if is_wired:
+        changed = unwire(tree) or changed
+    return tree if changed else None
 
 
 def fold(tree: ast.Module, target: Target) -> bool:
