@@ -72,6 +72,8 @@ class NetworkDriver:
         """Somebody used the stack since the last poll()."""
         self.due: int | None = None
         """When poll() must be called, by monotonic_ns()."""
+        self.moment = monotonic_ns()
+        """When the stack was looked at last: the time of what is done for that look's sake."""
         self.receiver: Receiver | None = None
         self._loops: list[Receiver] = []
         self._service: Receiver | None = None
@@ -138,7 +140,8 @@ class NetworkDriver:
         """Let the stack send and run its timers, and tell the owners. The lock is held."""
         self.dirty = False
         stack = self.stack
-        for interface, frames in stack.poll(monotonic_ns()):
+        self.moment = now = monotonic_ns()
+        for interface, frames in stack.poll(now):
             for card in self.cards:
                 if card.interface is interface:
                     self._send(card, frames)
@@ -167,7 +170,7 @@ class NetworkDriver:
     def receive(self) -> None:
         """Take what the cards have, and tell the owners; poll() is left to whoever waits next. The lock is held."""
         stack = self.stack
-        now = monotonic_ns()
+        self.moment = now = monotonic_ns()
         for card in tuple(self.cards):
             try:
                 frames = card.device.receive(RECEIVE_MAX)

@@ -13,7 +13,6 @@ from collections import deque
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from sarab.aio import network
 from sarab.aio.faces import error_of
 from sarab.net.endpoints import Endpoint, Flow
 
@@ -146,8 +145,9 @@ class Traffic:
             self.transport._read_eof()
 
     def _read(self) -> None:
-        now = network.monotonic_ns()
-        self._driver.dirty = True
+        driver = self._driver
+        driver.dirty = True
+        now = driver.moment
         if self.is_buffered:
             self._read_buffered(now)
             return
@@ -209,7 +209,7 @@ class Traffic:
         if not self.buffer:
             self._acquire()
             try:
-                taken = self.flow.write(network.monotonic_ns(), data)
+                taken = self.flow.write(self._driver.moment, data)  # when it is asked to send, it is told the time
             finally:
                 self._release()
             self._driver.dirty = True

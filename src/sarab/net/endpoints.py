@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sarab.net.errors import MessageTooLong
 from sarab.proto.tcp.machine import Connection
 from sarab.proto.tcp.values import Event, Settings, State
+from sarab.wire.checksum import partial
 from sarab.wire.tcp import Segment
 
 if TYPE_CHECKING:
@@ -27,29 +28,48 @@ Address = tuple[bytes, int]
 """An IP address and a port."""
 
 
-class Path(NamedTuple):
+class Path:
     """The way of a flow's segments, and what is the same in all their headers."""
 
-    changes: int
-    """The stack's count of changes when it was found."""
-    interface: Interface | None
-    """None: it stays here."""
-    hop: bytes
-    """Who on the link gets them."""
-    mac: bytes | None
-    """Its Ethernet address; None: it must be asked for first."""
-    head: bytes
-    """From the Ethernet header up to IPv4's total length, or IPv6's payload length."""
-    middle: bytes
-    """From behind that up to the header checksum, or IPv6's addresses."""
-    tail: bytes
-    """The addresses."""
-    ip_sum: int
-    """Of the IPv4 header without length and checksum; 0 in IPv6."""
-    pseudo_sum: int
-    """Of the pseudo-header without length."""
-    neighbours: Neighbours | None = None
-    """Those of the hop's family; None: it stays here."""
+    __slots__ = (
+        "changes", "ends", "head", "hop", "interface", "ip_sum", "mac", "middle", "neighbours", "pseudo_sum", "tail"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        changes: int,
+        interface: Interface | None,
+        hop: bytes,
+        mac: bytes | None,
+        head: bytes,
+        middle: bytes,
+        tail: bytes,
+        ip_sum: int,
+        pseudo_sum: int,
+        neighbours: Neighbours | None = None,
+    ) -> None:
+        self.changes = changes
+        """The stack's count of changes when it was found."""
+        self.interface = interface
+        """None: it stays here."""
+        self.hop = hop
+        """Who on the link gets them."""
+        self.mac = mac
+        """Its Ethernet address; None: it must be asked for first."""
+        self.head = head
+        """From the Ethernet header up to IPv4's total length, or IPv6's payload length."""
+        self.middle = middle
+        """From behind that up to the header checksum, or IPv6's addresses."""
+        self.tail = tail
+        """The addresses."""
+        self.ip_sum = ip_sum
+        """Of the IPv4 header without length and checksum; 0 in IPv6."""
+        self.pseudo_sum = pseudo_sum
+        """Of the pseudo-header without length."""
+        self.neighbours = neighbours
+        """Those of the hop's family; None: it stays here."""
+        self.ends = b""
+        """The addresses and the ports behind them, where Tcp may take the short way: over IPv4, where the card sums."""
 
     def is_current(self, now: int) -> bool:
         """Say whether the neighbour is who it was; it is asked again now and then."""
@@ -82,8 +102,10 @@ class Flow(Endpoint):
         """Both ends are here: no frame from outside is for it."""
         self.parent: Listener | None = None
         self.dirty = False
-        self.due: int | None = None
-        """The deadline under which the stack's heap has this flow."""
+        self.due = 0
+        """The deadline under which the stack's heap has this flow; 0: it has not."""
+        self.addresses_sum = 0 if len(remote[0]) == 16 else partial(local[0] + remote[0])
+        """What both addresses add to the checksum of an IPv4 header."""
         self.path: Path | None = None
         """The way its segments take, as it was found last."""
 

@@ -184,14 +184,18 @@ class Interface:
         for header, payload, _, _, _, _ in frames:
             self.bytes_out += len(header) + len(payload)
 
-    def queue(self, frame: Outgoing) -> None:
-        """Put a frame behind those that wait for the card."""
+    def queue_sized(self, frame: Outgoing, size: int) -> None:
+        """Put a frame of `size` bytes behind those that wait for the card."""
         if len(self.outgoing) >= OUTGOING_MAX:
             self.dropped += 1
             return
         self.outgoing.append(frame)
         self.packets_out += 1
-        self.bytes_out += len(frame.header) + len(frame.payload)
+        self.bytes_out += size
+
+    def queue(self, frame: Outgoing) -> None:
+        """Put a frame behind those that wait for the card."""
+        self.queue_sized(frame, len(frame.header) + len(frame.payload))
 
 
 def scope_of(address: bytes) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from struct import Struct
+from typing import Final
 
 from sarab.device.network import Incoming, Offload, Outgoing
 from sarab.net import ipv6, tcp
@@ -48,12 +49,18 @@ PMTU_LIFETIME = 600 * SECOND
 """RFC 1191 section 6.3: ten minutes, then the path may have grown."""
 
 
-_QUICK = Struct("!6s6xHBBH2xHxB2x12sIIBBH4xIII")
-"""Of Ethernet, IPv4 without options and TCP with timestamps: what is not a matter of course."""
-_QUICK_SIZE = _QUICK.size
-_STAMPS = 0x0101080A
+_QUICK = Struct("!6s6xHHHHHHH12sIIBBH4xIII")
+"""Of Ethernet, IPv4 without options (its words but the addresses) and TCP with timestamps: what is looked at."""
+_QUICK_SIZE: Final = 66
+_IPV4: Final = 0x0800
+_VERSION: Final = 0x45
+"""IPv4, and a header without options."""
+_TCP: Final = 6
+_ECN: Final = 3
+"""Of the type of service; both set: congestion was experienced."""
+_STAMPS: Final = 0x0101080A
 """The first four bytes of TCP's options, where timestamps are all there is: two paddings, kind, length."""
-_COPIED = 1024
+_COPIED: Final = 1024
 """A payload below this is copied out of its frame, for the bytes are less than a view and the frame."""
 
 
@@ -390,23 +397,42 @@ class Stack:
         False: it was not looked at further, and goes the long way.
         """
         size = len(data)
-        mac, kind, version, tos, length, fragment, protocol, way, seq, ack, offset, flags, window, lead, value, echo = (
-            _QUICK.unpack_from(data if size >= _QUICK_SIZE else data.ljust(_QUICK_SIZE, b"\0"))
-        )
-        if kind != ethernet.IPV4 or version != 0x45 or protocol != ipv4.TCP or fragment & 0x3FFF:
+        (
+            mac,
+            kind,
+            tos,
+            length,
+            ident,
+            fragment,
+            ttl,
+            stored,
+            way,
+            seq,
+            ack,
+            offset,
+            flags,
+            window,
+            lead,
+            value,
+            echo,
+        ) = _QUICK.unpack_from(data if size >= _QUICK_SIZE else data.ljust(_QUICK_SIZE, b"\0"))
+        # `tos` is with the version before it, `ttl` with the protocol behind it: the words of which the sum is made.
+        if kind != _IPV4 or tos >> 8 != _VERSION or ttl & 0xFF != _TCP or fragment & 0x3FFF:
             return False
-        end = 14 + length
+        end: int = 14 + length
         flow = self.tcp.ways.get(way)
         if flow is None or flow.stays or mac != interface.mac or not 54 <= end <= size:
             return False
-        if flow.local[0] not in interface.own or int.from_bytes(data[14:34], "big") % 65535:
+        if flow.local[0] not in interface.own:
+            return False
+        if (tos + length + ident + fragment + ttl + stored + flow.addresses_sum) % 65535:
             return False
         if not was_verified:
-            initial = pseudo_header(flow.remote[0], flow.local[0], ipv4.TCP, length - 20)
+            initial = pseudo_header(flow.remote[0], flow.local[0], _TCP, length - 20)
             if not verified(memoryview(data)[34:end], initial):
                 self.tcp.counters["bad_checksum"] += 1
                 return True
-        ce = tos & 3 == ipv4.CE
+        ce = tos & _ECN == _ECN
         start = 0
         if offset == 0x80 and lead == _STAMPS and end >= _QUICK_SIZE:
             start = _QUICK_SIZE
@@ -521,6 +547,8 @@ class Stack:
             except NetworkUnreachable:
                 return  # the machine sends them again, and gives up in the end
             flow.path = path
+            if path.mac is not None and path.interface is not None and path.interface.offloads and len(path.tail) == 8:
+                path.ends = path.tail + flow.local[1].to_bytes(2, "big") + flow.remote[1].to_bytes(2, "big")
         interface = path.interface
         if interface is None:
             source, destination = flow.local[0], flow.remote[0]
@@ -541,6 +569,13 @@ class Stack:
         neighbours = path.neighbours or interface.neighbours
         for frame in frames:
             neighbours.enqueue(now, path.hop, frame)
+
+    def quick_path(self, now: int, flow: Flow) -> Path | None:
+        """Return the way of a flow's segments, if they may take the short one: see Path.ends."""
+        path = flow.path
+        if path is None or not path.ends or path.changes != self._changes.count or not path.is_current(now):
+            return None
+        return path
 
     def _path(self, now: int, flow: Flow) -> Path:
         """Return the way that a flow's segments take now. Raises NetworkUnreachable."""

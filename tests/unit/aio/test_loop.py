@@ -242,6 +242,20 @@ def test_who_ends_the_loop_while_connections_are_told_loses_none_of_the_others(l
     loop.run_until_complete(asyncio.sleep(0.01))
 
 
+def test_news_of_a_connection_that_ends_before_it_is_told_are_nobodys(loop: Loop) -> None:
+    notes: list[bytes] = []
+
+    async def main() -> None:
+        (transport,) = await noted(loop, 1, notes, lambda data: None)
+        (served,) = (other for other in loop.open_transports if other is not transport)
+        transport.write(b"late")
+        served.abort()
+        await asyncio.sleep(0.01)
+
+    run(loop, main())
+    assert not notes
+
+
 def test_a_view_of_other_items_than_bytes_is_written_as_its_bytes(loop: Loop) -> None:
     notes: list[bytes] = []
     words = memoryview(b"abcdefgh").cast("I")

@@ -14,7 +14,7 @@ from sarab.net.endpoints import Flow, Listener
 from sarab.net.errors import AddressInUse, AddressNotAvailable, MessageTooLong, NetworkUnreachable
 from sarab.net.ipv4 import Ipv4
 from sarab.net.stack import Stack
-from sarab.proto.tcp.values import Event, State
+from sarab.proto.tcp.values import Event, Settings, State
 from sarab.testing.network import Host, VirtualLink
 from sarab.wire import arp, ethernet, icmpv4, ipv4
 from sarab.wire import tcp as wire_tcp
@@ -54,6 +54,31 @@ def transfer(link: VirtualLink, sender: Flow, receiver: Flow, data: bytes, secon
 
     link.run(seconds, until=step)
     return bytes(got)
+
+
+@pytest.mark.parametrize("timestamps", [True, False])
+def test_the_short_way_out_makes_the_frames_of_the_long_one(timestamps: bool) -> None:
+    def conversation(short: bool) -> list[bytes]:
+        link, a, b = pair(TSO)
+        listener = b.stack.tcp_listen(link.now, b"", 80)
+        settings = Settings(timestamps=timestamps, nagle=False)
+        flow = a.stack.tcp_connect(link.now, b.address, 80, local_port=40000, settings=settings)
+        link.run(until=lambda: listener.waiting > 0)
+        accepted = listener.accept()
+        assert accepted is not None
+        for step in range(1, 60):
+            for sender, receiver in ((flow, accepted), (accepted, flow)):
+                if sender.path is not None:
+                    assert sender.path.ends or not short
+                    sender.path.ends = sender.path.ends if short else b""
+                sender.write(link.now, bytes([step]) * (step * 31 % 1400 + 1))
+                link.run(0.003)
+                receiver.read(link.now, 1 << 20)
+        return [frame for frame in link.seen if frame[12:14] == b"\x08\x00"]
+
+    frames = conversation(True)
+    assert len(frames) > 120
+    assert frames == conversation(False)
 
 
 def test_ping() -> None:

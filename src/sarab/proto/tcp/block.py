@@ -110,6 +110,7 @@ class Block:
         "dup_acks",
         "eof",
         "error",
+        "predicted_window",
         "recovering",
         "rtt",
         "rx",
@@ -185,6 +186,8 @@ class Block:
         self._inflation = 0
         """Bytes that duplicate acknowledgements say have left the network (RFC 6582 section 3.2)."""
         self._fast_retransmit = False
+        self.predicted_window = 0
+        """Of the segment that transmit_predicted() gave: as it stands in the header."""
         self._small_end = iss
         """Where the last segment ended that was no full one (Nagle)."""
         self._ecn, self._ece_to_send, self._cwr_to_send, self._cwr_end = False, False, False, iss
@@ -295,6 +298,10 @@ class Block:
         if self._options.timestamps != fresh:
             self._options = stamped(fresh)
         return self._options
+
+    def timestamps(self, now: int) -> tuple[int, int]:
+        """Return the values of the timestamps option of a segment that leaves now; (-1, 0): it has none."""
+        return (self._timestamp(now), self._ts_recent) if self._use_ts else (-1, 0)
 
     def _payload_max(self) -> int:
         """Return the most payload of the next segment: SACK blocks take of it too (RFC 9293 section 3.7.1)."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from sarab.proto.tcp.account import Account
 
 Payload = bytes | bytearray | memoryview
-SMALL = 1024
+SMALL: Final = 1024
 """A write below this is copied behind the one before it: else a user who writes byte by byte has an object for each."""
-JOINED_MAX = 16384
-VIEW_MIN = 4096
+JOINED_MAX: Final = 16384
+VIEW_MIN: Final = 4096
 """A slice below this is copied: two views cost more than the bytes."""
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from sarab.proto.tcp.account import MINIMUM, Account
 from sarab.proto.tcp.arrive import Arrivals
 from sarab.proto.tcp.block import MAY_WRITE, scale_for
+from sarab.proto.tcp.send import PREDICTED_FLAGS
 from sarab.proto.tcp.seq import MASK, unwrap
 from sarab.proto.tcp.timers import TIMESTAMP_OPTION_SIZE
 from sarab.proto.tcp.values import (
@@ -30,7 +31,7 @@ from sarab.proto.tcp.values import (
     Event,
     Settings,
 )
-from sarab.wire.tcp import ACK, CWR, ECE, RST, SYN, Options, Segment
+from sarab.wire.tcp import ACK, CWR, ECE, RST, SYN, Options, Segment, segment_of
 
 
 class Connection(Arrivals):
@@ -249,9 +250,12 @@ class Connection(Arrivals):
 
     def poll(self, now: int, limit: int = 64) -> list[Segment]:
         """Return what is to be sent now, at most about `limit` segments. What time causes is in take_events()."""
-        predicted = self._transmit_predicted(now)
-        if predicted is not None:
-            return [predicted]
+        payload = self.transmit_predicted(now)
+        if payload is not None:
+            seq, ack, window = self.predicted_seq, self.rx.rcv_nxt & MASK, self.predicted_window
+            options = self._make_options(now)
+            fields = (self.src_port, self.dst_port, seq, ack, PREDICTED_FLAGS, window, options, payload, 0)
+            return [segment_of(fields)]
         out: list[Segment] = []
         if self.synchronised:
             self._timers(now)

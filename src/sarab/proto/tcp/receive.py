@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from typing import Final
 
 from sarab.proto.tcp.account import MINIMUM, PIECE_SIZE, Account
 from sarab.proto.tcp.values import REASSEMBLY_PIECES_MAX
 
 Payload = bytes | bytearray | memoryview
-SMALL = 1024
+SMALL: Final = 1024
 """A payload below this joins the one before it: else a peer that sends byte by byte has us keep a frame for each."""
-JOINED_MAX = 8192
+JOINED_MAX: Final = 8192
 
 
 LATEST_MAX = 4

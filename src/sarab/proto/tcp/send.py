@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sarab.proto.tcp.block import Block
 from sarab.proto.tcp.flight import SENT_MAX
 from sarab.proto.tcp.seq import MASK
@@ -17,6 +19,8 @@ from sarab.proto.tcp.values import (
     Event,
 )
 from sarab.wire.tcp import ACK, CWR, ECE, FIN, PSH, SYN, Options, Segment
+
+PREDICTED_FLAGS: Final = ACK | PSH
 
 
 class Sender(Block):
@@ -62,10 +66,12 @@ class Sender(Block):
 
     # ---- new data ------------------------------------------------------------------------------------------------
 
-    def _transmit_predicted(self, now: int) -> Segment | None:
-        """Return a segment with all that was written, where it fits into one and nothing else is to be done; or None.
+    def transmit_predicted(self, now: int) -> bytes | memoryview | None:
+        """Return the payload of a segment of all that was written, if it fits into one and nothing else is to be done.
 
-        Nothing here is a rule of its own: poll() would come to the same by the long way. The deadline is set.
+        None: it is for poll() to say. In its header are `predicted_seq`, PREDICTED_FLAGS, `predicted_window`, the
+        acknowledgement of all that came, and no options but timestamps(). Nothing here is a rule of its own: poll()
+        would come to the same by the long way. The deadline is set.
         """
         buffer = self._buffer
         start, stop = self.snd_nxt, buffer.end
@@ -80,7 +86,7 @@ class Sender(Block):
             return None
         if stop > self.snd_una + self.snd_wnd or flight.in_flight + size > self.congestion.cwnd:
             return None
-        if self.cork or self._cwr_to_send or self._refuse_at >= 0 or settings.user_timeout:
+        if self.cork or self._cwr_to_send or self._ece_to_send or self._refuse_at >= 0 or settings.user_timeout:
             return None
         if settings.nagle and self._small_end > self.snd_una and size < self.snd_mss:
             return None
@@ -90,7 +96,10 @@ class Sender(Block):
             if now - self._last_sent > self.rtt.rto:
                 return None
             self._stuck_since = now
-        segment = self._segment(now, start, ACK | PSH, buffer.take(start, size))
+        payload = buffer.take(start, size)
+        self.predicted_window = self._advertise()
+        self._ack_now, self._ack_at, self._acks_owed = False, 0, 0
+        self._last_ack_sent = rx.rcv_nxt
         if size < self.snd_mss:
             self._small_end = stop
         flight.sent(now, start, stop)
@@ -103,7 +112,12 @@ class Sender(Block):
         if not retransmit_at or (self._use_sack and self._tlp_is_next()):
             self._arm_retransmission(now)
         self._deadline = self._retransmit_at
-        return segment
+        return payload
+
+    @property
+    def predicted_seq(self) -> int:
+        """The sequence number of the segment that transmit_predicted() gave: as it stands in the header."""
+        return self._ect_from & MASK
 
     def _transmit(self, now: int, out: list[Segment], limit: int) -> None:
         """Send new data and the FIN behind it, as far as both windows let us."""

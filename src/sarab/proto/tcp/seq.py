@@ -7,7 +7,9 @@ machine compares with `<`, and RFC 9293's modulo arithmetic (section 3.4) lives 
 
 from __future__ import annotations
 
-MASK = 0xFFFFFFFF
+from typing import Final
+
+MASK: Final = 0xFFFFFFFF
 
 
 def unwrap(wire: int, near: int) -> int:

@@ -3,8 +3,8 @@
 from enum import Enum
 from typing import Final, NamedTuple
 
-MILLISECOND = 1_000_000
-SECOND = 1_000_000_000
+MILLISECOND: Final = 1_000_000
+SECOND: Final = 1_000_000_000
 
 
 class State(Enum):
@@ -111,7 +111,7 @@ MSS_MIN = 88
 WINDOW_SCALE_MAX = 14
 REASSEMBLY_PIECES_MAX = 512
 """Out-of-order pieces kept: 512 holes are no honest path's."""
-TLP_DELAY_MIN = 2 * MILLISECOND
+TLP_DELAY_MIN: Final = 2 * MILLISECOND
 """A tail loss probe before that would be for nothing: timers are no finer on either side."""
 OVERRIDE = 200 * MILLISECOND
 """How long the sender waits for a window worth a segment (RFC 9293 section 3.8.6.2.1: 0.1 to 1 s)."""

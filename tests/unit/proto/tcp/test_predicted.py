@@ -27,7 +27,7 @@ class Long(Connection):
     def receive_predicted(self, *arguments: Any) -> int:
         return -1
 
-    def _transmit_predicted(self, now: int) -> Segment | None:
+    def transmit_predicted(self, now: int) -> bytes | memoryview | None:
         return None
 
 
@@ -42,10 +42,10 @@ class Count(Connection):
         Count.received += events >= 0
         return events
 
-    def _transmit_predicted(self, now: int) -> Segment | None:
-        segment = super()._transmit_predicted(now)
-        Count.sent += segment is not None
-        return segment
+    def transmit_predicted(self, now: int) -> bytes | memoryview | None:
+        payload = super().transmit_predicted(now)
+        Count.sent += payload is not None
+        return payload
 
 
 def conversation(kind: type[Connection], settings: Settings, seed: int) -> list[Any]:
