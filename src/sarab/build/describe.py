@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 
 from sarab.build.plan import Device, Plan, PlannedKey, shown
@@ -22,7 +23,8 @@ def text(plan: Plan, application: str) -> list[str]:
     if plan.target != "test":
         where = "machine" if plan.target == "machine" else "process"
         lines += ["", where]
-        lines += _aligned([_machine_row(kind, name) for kind, name in plan.machine]) or ["    nothing"]
+        many = len(plan.of_machine("network")) > 1
+        lines += _aligned([_machine_row(kind, name, many) for kind, name in plan.machine]) or ["    nothing"]
         lines += ["", "run it", f"    {command(plan, application)}"]
     return [line.rstrip() for line in lines]
 
@@ -46,7 +48,7 @@ def dot(plan: Plan) -> str:
     lines.append(f"    {_quoted('')} [label={_quoted(title(plan))}, style=bold];")
     for device in plan.devices:
         style = "" if device.shipped else ", style=filled"
-        label = f"{plan.label(device)}\n{device.maker}"
+        label = f"{plan.label(device)}\n{device.short_maker}"
         lines.append(f"    {_quoted(device.id)} [label={_quoted(label)}{style}];")
     for kind, name in plan.machine:
         lines.append(f"    {_quoted(f'machine {kind} {name}')} [label={_quoted(f'{kind} {name}')}, shape=component];")
@@ -71,7 +73,8 @@ def as_json(plan: Plan | None) -> str:
 
 
 def title(plan: Plan) -> str:
-    return f"{plan.entry.title}\n{shown(plan.entry.file)}:{plan.entry.line}"
+    """Of a picture: the name, and the file without its folder."""
+    return f"{plan.entry.title}\n{os.path.basename(plan.entry.file)}:{plan.entry.line}"
 
 
 def edges(plan: Plan) -> list[tuple[str, str, str]]:
@@ -127,9 +130,10 @@ def _wanted(key: PlannedKey) -> str:
     return key.type.upper().replace(" ", "-")
 
 
-def _machine_row(kind: str, name: str) -> Sequence[str]:
-    hint = f"--block {name}=FILE" if kind == "block" else "--tap NAME, or behind this host's network"
-    return f"{kind} {name}", hint
+def _machine_row(kind: str, name: str, is_one_of_many: bool) -> Sequence[str]:
+    if kind == "block":
+        return f"block {name}", f"--block {name}=FILE"
+    return f"{kind} {name}", "--tap NAME" if is_one_of_many else "--tap NAME, or behind this host's network"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -89,7 +89,7 @@ def _nodes(plan: Plan) -> dict[str, _Node]:
     nodes = {"": _Node("application", [*head, *_key_lines(plan, {"", plan.entry.name})])}
     for device in plan.devices:
         kind = "sarab" if device.shipped else "own"
-        lines = [plan.label(device), device.maker, *_key_lines(plan, {device.id})]
+        lines = [plan.label(device), device.short_maker, *_key_lines(plan, {device.id})]
         nodes[device.id] = _Node(kind, lines)
     for kind, name in plan.machine:
         nodes[f"machine {kind} {name}"] = _Node("machine", [name, "network card" if kind == "network" else "disk"])

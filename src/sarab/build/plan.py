@@ -55,7 +55,15 @@ class Device:
     @property
     def maker(self) -> str:
         """Who makes it, as a person would say it."""
-        return "sarab" if self.shipped else f"{self.provider.rpartition(':')[2]} ({shown(self.file)}:{self.line})"
+        return self._made(shown(self.file))
+
+    @property
+    def short_maker(self) -> str:
+        """The same for a picture, in which folders are too long."""
+        return self._made(Path(self.file).name)
+
+    def _made(self, file: str) -> str:
+        return "sarab" if self.shipped else f"{self.provider.rpartition(':')[2]} ({file}:{self.line})"
 
 
 @dataclass(frozen=True)
