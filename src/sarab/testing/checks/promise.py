@@ -38,6 +38,19 @@ async def must_raise(
     raise Broken(words)
 
 
+async def each_must_raise(
+    kinds: type[BaseException] | tuple[type[BaseException], ...], words: str, *works: Coroutine[Any, Any, object]
+) -> None:
+    """As must_raise() for each of `works`, one by one."""
+    left = list(works)
+    try:
+        while left:
+            await must_raise(kinds, left.pop(0), words)
+    finally:
+        for work in left:
+            work.close()
+
+
 async def within(work: Awaitable[T], words: str) -> T:
     """Return what `work` returns; Broken if it raises anything, or takes longer than anything may."""
     task = asyncio.ensure_future(work)

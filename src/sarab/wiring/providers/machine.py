@@ -7,5 +7,19 @@ at its top, so that an image holds the drivers that its graph uses, and no other
 from __future__ import annotations
 
 PROVIDERS: dict[str, str] = {
-    # "sarab.device.clock:Clock": "sarab.wiring.providers.clock:clock",
+    "sarab.device.block:Block": "sarab.wiring.providers.block:block",
+    "sarab.device.clock:Clock": "sarab.wiring.providers.clock:clock",
+    "sarab.device.console:Console": "sarab.wiring.providers.console:console",
+    "sarab.device.ethernet:Ethernet": "sarab.wiring.providers.ethernet:ethernet",
+    "sarab.device.file_system:FileSystem": "sarab.wiring.providers.memory_store:file_system",
+    "sarab.device.key_value:KeyValue": "sarab.wiring.providers.memory_store:key_value",
+    "sarab.device.log:Log": "sarab.wiring.providers.log:log",
+    "sarab.device.metrics:Metrics": "sarab.wiring.providers.metrics:metrics",
+    "sarab.device.network:Network": "sarab.wiring.providers.network:network",
+    "sarab.device.random:Random": "sarab.wiring.providers.random:random",
+    "sarab.device.stack:IP": "sarab.wiring.providers.stack:stack",
+    "sarab.device.stack:Resolver": "sarab.wiring.providers.stack:stack",
+    "sarab.device.stack:Stack": "sarab.wiring.providers.stack:stack",
+    "sarab.device.stack:TCP": "sarab.wiring.providers.stack:stack",
+    "sarab.device.stack:UDP": "sarab.wiring.providers.stack:stack",
 }
