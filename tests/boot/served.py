@@ -17,7 +17,7 @@ from sarab.machine.network import Forward, NetworkOptions
 from sarab.machine.options import MachineOptions, MachineType
 from sarab.machine.qemu import Qemu
 from sarab.machine.running import Running
-from tests.boot.programs import ACCELERATOR
+from tests.boot import programs
 
 START_SECONDS_MAX = 120.0
 
@@ -48,7 +48,9 @@ def served(
     forwards = [Forward("tcp", "127.0.0.1", ports[port], port) for port in tcp]
     forwards += [Forward("udp", "127.0.0.1", ports[port], port) for port in udp]
     network = NetworkOptions(forwards=tuple(forwards), **more)
-    options = MachineOptions(machine=machine, memory_mib=memory_mib, accel=ACCELERATOR, timeout_s=280, network=network)
+    options = MachineOptions(
+        machine=machine, memory_mib=memory_mib, accel=programs.ACCELERATOR, timeout_s=280, network=network
+    )
     with Qemu(image, options).start() as running:
         running.close_input()
         if ready:

@@ -26,6 +26,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+@pytest.mark.emulated_too
 def test_hello_greets(images: dict[str, Path]) -> None:
     assert text(boot(images["hello"])) == "Hello, World!\n"
     assert text(boot(images["hello"], arguments=("--name", "you there"))) == "Hello, you there!\n"

@@ -12,6 +12,7 @@ from tests.boot.programs import boot, build_program, run, text
 pytestmark = pytest.mark.boot
 
 
+@pytest.mark.emulated_too
 def test_asyncio_serves_itself_over_loopback(tmp_path: Path) -> None:
     program = """
         import asyncio

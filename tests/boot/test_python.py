@@ -35,6 +35,7 @@ def test_the_exit_status_is_the_programs(tmp_path: Path, statement: str, status:
     assert run(tmp_path, statement).status == status
 
 
+@pytest.mark.emulated_too
 def test_arguments_and_environment_come_from_the_command_line(tmp_path: Path) -> None:
     words = ("plain", "two words", 'quo"te', "back\\slash", "", "--dash", "ünïcode")
     program = "import os, sys\nprint(sys.argv[1:])\nprint(os.environ['GREETING'])"
@@ -42,6 +43,7 @@ def test_arguments_and_environment_come_from_the_command_line(tmp_path: Path) ->
     assert text(outcome).splitlines() == [str(list(words)), "hello there"]
 
 
+@pytest.mark.emulated_too
 def test_standard_input_reaches_the_program_whole(tmp_path: Path) -> None:
     data = bytes(range(256)) * 64
     program = "import hashlib, sys\nprint(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"
@@ -69,6 +71,7 @@ def test_a_traceback_is_the_programs_own(tmp_path: Path) -> None:
     assert shown.splitlines()[-1] == "KeyError: 'missing'"
 
 
+@pytest.mark.emulated_too
 def test_memory_that_is_not_there_is_a_memory_error_and_the_program_goes_on(tmp_path: Path) -> None:
     program = """
         pieces = []
@@ -86,6 +89,7 @@ def test_memory_that_is_not_there_is_a_memory_error_and_the_program_goes_on(tmp_
     assert int(shown.split()[2]) > 24
 
 
+@pytest.mark.emulated_too
 def test_a_computing_thread_starves_nobody(tmp_path: Path) -> None:
     program = """
         import threading, time
@@ -131,6 +135,7 @@ def test_sleep_is_right_and_costs_no_processor(tmp_path: Path) -> None:
     assert used < 0.5, f"an idle guest used {used} s of the processor in 2 s"
 
 
+@pytest.mark.emulated_too
 def test_the_clock_is_the_hosts(tmp_path: Path) -> None:
     import time
 
@@ -171,6 +176,7 @@ def test_a_request_to_stop_ends_a_program_that_does_not_care(tmp_path: Path) -> 
     assert "sarab: ended by signal SIGTERM" in text(outcome)
 
 
+@pytest.mark.emulated_too
 def test_a_fault_shows_every_python_thread_and_the_registers(tmp_path: Path) -> None:
     program = """
         import faulthandler, threading
@@ -203,6 +209,7 @@ def test_an_executable_page_from_python_ends_in_the_report(tmp_path: Path) -> No
     assert 'File "/app/program.py", line 2 in <module>' in text(outcome)
 
 
+@pytest.mark.emulated_too
 def test_ctypes_callbacks_work_without_an_executable_page(tmp_path: Path) -> None:
     program = """
         import ctypes
@@ -227,6 +234,7 @@ def test_ctypes_callbacks_work_without_an_executable_page(tmp_path: Path) -> Non
     assert text(outcome) == "[1, 2, 3, 4, 5] True\n"
 
 
+@pytest.mark.emulated_too
 def test_a_sealed_image_loads_its_extensions_first_and_runs(tmp_path: Path) -> None:
     program = """
         def main():
@@ -311,6 +319,7 @@ def test_two_boots_of_python_share_no_address(tmp_path: Path) -> None:
         assert maps[0][name] != maps[1][name], name
 
 
+@pytest.mark.emulated_too
 def test_marks_come_in_order_however_many_and_before_the_end_of_a_program_that_waits(tmp_path: Path) -> None:
     program = """
     import sys

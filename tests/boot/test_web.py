@@ -39,6 +39,7 @@ def test_curl_and_wrk_get_pages(images: dict[str, Path], tmp_path: Path) -> None
     assert b"GET / HTTP/1.1" in pcap.read_bytes()
 
 
+@pytest.mark.emulated_too
 def test_dig_asks_over_udp_and_tcp(images: dict[str, Path]) -> None:
     with served(images["dns"], tcp=[53], udp=[53], ready=b"answering") as (_, ports):
         at = ("@127.0.0.1", "-p", str(ports[53]))
@@ -83,6 +84,7 @@ def test_megabytes_come_back_as_they_went(images: dict[str, Path]) -> None:
         assert peer.recv(100) == b""
 
 
+@pytest.mark.emulated_too
 def test_datagrams_come_back(images: dict[str, Path]) -> None:
     with (
         served(images["echo"], udp=[7], ready=b"echoing") as (_, ports),
