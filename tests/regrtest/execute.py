@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.regrtest.outcomes import DIED, Report, Transcript, read
-from tests.regrtest.staging import search_path, staged_modules
+from tests.regrtest.staging import not_python, staged_modules
 
 BATCH_SIZE = 30
 """Modules in one process or boot: their names must fit into a kernel command line of 2 KiB."""
@@ -39,7 +39,7 @@ def control(runner: Path) -> Launch:
     """Return what launches `runner` as a Linux process."""
 
     def launch(arguments: Sequence[str]) -> Iterator[str]:
-        environment = {**ENVIRONMENT, "PYTHONPATH": search_path(runner)}
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(runner.parent)}
         return output_lines([str(interpreter()), *FLAGS, str(runner), *arguments], environment)
 
     return launch
@@ -51,7 +51,7 @@ def over_our_stack(runner: Path) -> Launch:
     # A tap is named so that start.py installs the network; without cards it is never opened.
     environment = {
         **ENVIRONMENT,
-        "PYTHONPATH": f"{source}:{search_path(runner)}",
+        "PYTHONPATH": f"{source}:{runner.parent}",
         "SARAB_TAP": "none",
         "SARAB_NET": "none",
     }
@@ -82,10 +82,9 @@ def build(runner: Path, image: Path, tmp: str) -> None:
     command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp]
     for module in (*library_modules(), *staged_modules(runner)):
         command += ["--include", module]
-    environment = {**os.environ, "PYTHONPATH": search_path(runner)}
-    done = subprocess.run(
-        command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment
-    )
+    for module in not_python(runner):
+        command += ["--exclude", module]
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         raise NoStart(f"the image cannot be built: {done.stderr.strip()[-1000:]}")
 

@@ -161,6 +161,8 @@ def main() -> int:
 
     beside = Path(__file__).resolve().parent
     test.__path__.append(str(beside))
+    if (beside / "test").is_dir():  # the whole suite, for an interpreter without
+        test.__path__.insert(0, str(beside / "test"))
     from test import support  # type: ignore[import-not-found, unused-ignore]
 
     support.has_fork_support = False

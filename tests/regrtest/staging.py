@@ -13,11 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUNNER = Path(__file__).with_name("runner.py")
-WHOLE = "suite"
-"""Beside the runner: a folder to import from, with the whole suite for an interpreter that has none.
-
-Some of the suite's files are no Python on purpose. They may be in a package of an image, and not in its application.
-"""
 TELLING = Path(__file__).with_name("telling.py")
 PACKAGE = f"libpython3.{sys.version_info.minor}-testsuite"
 
@@ -53,7 +48,7 @@ def stage(folder: Path, modules: Sequence[str]) -> Staged:
     if len(missing) > len(modules) // 2:  # An interpreter without the suite: all of it, over the little it has.
         for source in (own, fetched):
             ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, folder / WHOLE / "test", dirs_exist_ok=True, ignore=ignore)
+            shutil.copytree(source, folder / "test", dirs_exist_ok=True, ignore=ignore)
     else:
         for name in missing:
             if name not in lacking:
@@ -75,10 +70,18 @@ def staged_modules(runner: Path) -> list[str]:
     return sorted([*files, *packages])
 
 
-def search_path(runner: Path) -> str:
-    """Return PYTHONPATH for whoever starts or builds `runner`."""
-    whole = runner.parent / WHOLE
-    return f"{runner.parent}:{whole}" if whole.is_dir() else str(runner.parent)
+def not_python(runner: Path) -> list[str]:
+    """Return the modules of a suite beside `runner` that are no Python on purpose, and must be kept from an image.
+
+    In the library they are left out quietly; in what is an application here they would be its errors.
+    """
+    found = []
+    for path in sorted((runner.parent / "test").glob("bad*.py")):
+        try:
+            compile(path.read_bytes(), path.name, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            found.append(f"test.{path.stem}")
+    return found
 
 
 def suite_folder() -> Path:
@@ -101,26 +104,43 @@ def _copy(suite: Path, module: str, folder: Path) -> None:
         shutil.copyfile(source.with_suffix(".py"), folder / f"{module}.py")
 
 
+def _exact_package() -> str:
+    """Return what apt calls the suite of the very version that Debian's interpreter here is; of any, for another one."""
+    library = PACKAGE.replace("testsuite", "stdlib")
+    if not str(suite_folder()).startswith("/usr/lib/"):
+        return PACKAGE
+    command = ("dpkg-query", "--show", "--showformat", "${Version}", library)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    except FileNotFoundError:
+        return PACKAGE
+    return f"{PACKAGE}={done.stdout}" if done.returncode == 0 and done.stdout else PACKAGE
+
+
 def fetch_suite() -> Path:
     """Return the folder `test` of Debian's package, fetched by apt once; NoSuite without apt or network."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sarab" / "regrtest"
-    folder = cache / PACKAGE
+    exact = _exact_package()
+    folder = cache / exact.replace("=", "_")
     suite = folder / "usr" / "lib" / f"python3.{sys.version_info.minor}" / "test"
     if (folder / "complete").exists():
         return suite
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    try:
-        done = subprocess.run(
-            ("apt-get", "download", "-qq", PACKAGE),
-            cwd=folder,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise NoSuite(f"this Python has no test suite, and apt cannot fetch {PACKAGE}: {error}") from None
+    for package in dict.fromkeys((exact, PACKAGE)):  # A mirror keeps the exact version for a while only.
+        try:
+            done = subprocess.run(
+                ("apt-get", "download", "-qq", package),
+                cwd=folder,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=600,
+            )
+        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+            raise NoSuite(f"this Python has no test suite, and apt cannot fetch {package}: {error}") from None
+        if done.returncode == 0:
+            break
     archives = sorted(folder.glob("*.deb"))
     if done.returncode != 0 or not archives:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -48,6 +48,13 @@ def test_module_that_no_suite_has_is_left_out_and_named(tmp_path: Path, monkeypa
         staging.stage(tmp_path / "none", ["test_young", "test_new"])
 
 
+def test_files_of_a_whole_suite_that_are_no_python_are_kept_from_an_image(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    for name, text in (("bad_coding", "# coding: uft-8"), ("badsyntax_1", "def f("), ("bad_getattr", "x = 1")):
+        (tmp_path / "test" / f"{name}.py").write_text(text)
+    assert staging.not_python(tmp_path / "runner.py") == ["test.bad_coding", "test.badsyntax_1"]
+
+
 def test_module_that_dies_is_run_again_without_the_test_that_killed_it() -> None:
     launched: list[list[str]] = []
 
