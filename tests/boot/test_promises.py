@@ -1,4 +1,4 @@
-"""The promises of every device, checked inside images: the kernel's clock and randomness, sarab's stack, QEMU's disks."""
+"""What every device promises, checked inside images: the kernel's clock and randomness, sarab's stack, QEMU's disks."""
 
 from __future__ import annotations
 
