@@ -105,7 +105,7 @@ def _copy(suite: Path, module: str, folder: Path) -> None:
 
 
 def _exact_package() -> str:
-    """Return what apt calls the suite of the very version that Debian's interpreter here is; of any, for another one."""
+    """Return what apt calls the suite of the version that Debian's own interpreter is, or of any for another."""
     library = PACKAGE.replace("testsuite", "stdlib")
     if not str(suite_folder()).startswith("/usr/lib/"):
         return PACKAGE
