@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import boot_time, image_size, loops, memory, rebuild, table
+from bench import boot_time, image_size, loops, memory, rebuild, table, web_time
 from bench.arguments import count
 from bench.guest import PROCESSORS, qemu
 from bench.pair import ROOT
@@ -20,6 +20,7 @@ from sarab.machine.accelerator import choose
 
 CLAIMS: dict[str, Callable[[Setting], list[Row]]] = {
     "boot": boot_time.measure,
+    "web": web_time.measure,
     "size": image_size.measure,
     "memory": memory.measure,
     "rebuild": rebuild.measure,

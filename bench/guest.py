@@ -5,6 +5,7 @@ accelerator; only `-kernel`, `-initrd` and `-append` differ. The ports are those
 (Linux has no driver for it and uses the 16550), control channel at 0xea, end of the machine at 0xf4.
 """
 
+import mmap
 import os
 import selectors
 import shutil
@@ -26,6 +27,22 @@ PROCESSORS = {"tcg": "max", "kvm": "host,arch-capabilities=off"}
 """The richest `-cpu` of each accelerator; `arch-capabilities` must be off on hosts that are guests themselves."""
 
 
+WARM_MIB = 512
+"""Of the host's memory: several guests' worth."""
+
+
+def warm_memory() -> None:
+    """Touch memory and give it back, so that guests get what this host has at hand.
+
+    Where the host is a guest itself, its own host fetches each page that nobody has touched yet: some 16 us a page, and
+    so 10 ms and more of a boot that meets them, which says nothing of what boots. Large pages, as QEMU's are.
+    """
+    with mmap.mmap(-1, WARM_MIB << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        for at in range(0, len(memory), mmap.PAGESIZE):
+            memory[at] = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """Something QEMU can boot, and how much memory it gets."""
@@ -39,7 +56,8 @@ class Guest:
 
 @dataclass(slots=True)
 class Boot:
-    """What one boot said, each line with its time in nanoseconds since QEMU was started."""
+    """What one boot said, each line with its time in nanoseconds since QEMU was started: on the console the time when
+    it was whole, on the control channel that of its first byte."""
 
     console: list[tuple[int, str]] = field(default_factory=list)
     control: list[tuple[int, str]] = field(default_factory=list)
@@ -62,6 +80,14 @@ class Boot:
             if line.startswith(prefix):
                 return moment
         raise Failed(f"the guest never printed a line that begins with {prefix!r}; it printed:\n{self.text[-2000:]}")
+
+    @property
+    def entry(self) -> int:
+        """When the sarab kernel was entered: it says how long ago that was before it tells its marks."""
+        moment, line = next((item for item in self.control if item[1].startswith("marks ")), (0, ""))
+        if not line:
+            raise Failed(f"the guest told no marks; it printed:\n{self.text[-2000:]}")
+        return moment - int(line.removeprefix("marks "))
 
     @property
     def text(self) -> str:
@@ -127,6 +153,7 @@ def _listen(result: Boot, console: int, control: int, started: int, timeout_s: f
     """Sort what arrives into `result` until both pipes close, time is over or `last` comes; say if it ended well."""
     channels = {console: result.console, control: result.control}
     pending = {console: b"", control: b""}
+    began = {console: 0, control: 0}  # when a line's first byte came; each byte is some 25 us of QEMU's time
     with selectors.DefaultSelector() as selector:
         for descriptor in channels:
             selector.register(descriptor, selectors.EVENT_READ)
@@ -141,10 +168,13 @@ def _listen(result: Boot, console: int, control: int, started: int, timeout_s: f
                 if not data:
                     selector.unregister(key.fd)
                     continue
+                if not pending[key.fd]:
+                    began[key.fd] = moment
                 *lines, pending[key.fd] = (pending[key.fd] + data).split(b"\n")
                 for line in lines:
                     text = line.decode(errors="replace").rstrip("\r")
-                    channels[key.fd].append((moment, text))
+                    channels[key.fd].append((began[key.fd] if key.fd == control else moment, text))
+                    began[key.fd] = moment
                     if last is not None and key.fd == console and text.startswith(last):
                         return True
     return True

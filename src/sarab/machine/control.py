@@ -19,15 +19,20 @@ class ControlChannel:
         self.input_open = False
         """The kernel reads its input from now on."""
         self._pending = b""
+        self._began_ns = 0
+        """When the first byte of the line that comes came."""
         self._boot_ns: int | None = None
         """When the kernel was entered, since QEMU was started: what the line before the marks tells."""
 
     def receive(self, now_ns: int, piece: bytes) -> None:
         """Take what came at `now_ns` (since QEMU was started)."""
+        if not self._pending:
+            self._began_ns = now_ns
         *lines, self._pending = (self._pending + piece).split(b"\n")
         self._pending = self._pending[:LINE_MAX]
         for line in lines:
-            self._line(now_ns, line.decode("utf-8", "replace").split(" "))
+            self._line(self._began_ns, line.decode("utf-8", "replace").split(" "))
+            self._began_ns = now_ns
 
     def _line(self, now_ns: int, words: list[str]) -> None:
         match words:

@@ -15,11 +15,11 @@ from sarab.machine.qmp import LINE_MAX as QMP_LINE_MAX
 from sarab.machine.qmp import Qmp
 
 
-def test_control_lines_in_pieces_are_put_together() -> None:
+def test_control_lines_in_pieces_are_put_together_and_come_when_they_begin() -> None:
     channel = ControlChannel()
     for now, piece in enumerate([b"mark ker", b"nel 5\nma", b"rk two words 6\ninput\nexit", b" 300\n"]):
         channel.receive(now, piece)
-    assert channel.marks == [Mark("kernel", 5, 1), Mark("two words", 6, 2)]
+    assert channel.marks == [Mark("kernel", 5, 0), Mark("two words", 6, 1)]
     assert channel.input_open
     assert channel.status == 300 & 0xFF
 
