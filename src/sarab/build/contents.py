@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -96,13 +97,19 @@ class Distributions:
     """The distributions that the modules of a closure come from."""
 
     def __init__(self, search_path: Iterable[str]) -> None:
-        self._owners: dict[str, Distribution] = {}
+        self._search_path = list(search_path)
         self._requirements: dict[int, frozenset[str]] = {}
-        for distribution in distributions(path=list(search_path)):
+
+    @cached_property
+    def _owners(self) -> dict[str, Distribution]:
+        """File -> its distribution. Read when it is first asked for: many programs use the standard library alone."""
+        owners: dict[str, Distribution] = {}
+        for distribution in distributions(path=self._search_path):
             root = os.path.normpath(_root(distribution))
             for file in _module_files(distribution):
                 path = os.path.join(root, file) if "../" in file or file.startswith("/") else f"{root}/{file}"
-                self._owners.setdefault(os.path.normpath(path) if ".." in file else path, distribution)
+                owners.setdefault(os.path.normpath(path) if ".." in file else path, distribution)
+        return owners
 
     def owner(self, found: Found) -> Distribution | None:
         return self._owners.get(os.path.normpath(found.path)) if found.path else None
@@ -110,6 +117,8 @@ class Distributions:
     def declares(self, importer: Found, imported: Found) -> bool:
         """Whether the importer's distribution names the imported one's as a dependency, or either is no
         distribution's."""
+        if Area.STDLIB in (importer.area, imported.area):
+            return True
         ours, theirs = self.owner(importer), self.owner(imported)
         if ours is None or theirs is None or ours is theirs:
             return True
