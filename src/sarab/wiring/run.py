@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, NoReturn, TypeVar
 
+from sarab.device.errors import DeviceLost
 from sarab.wiring import settings as keys
 from sarab.wiring.errors import KeyProblem
 from sarab.wiring.settings import Setting, Values
@@ -23,7 +24,10 @@ TERMINATED_STATUS = 128 + signal.SIGTERM
 
 
 class Lifetimes:
-    """The open devices: closed in reverse, however the application ends."""
+    """The open devices: closed in reverse, however the application ends.
+
+    One that is not there to be opened ends the application with the sentence that says so, and status 2.
+    """
 
     def __init__(self, exits: AsyncExitStack) -> None:
         self._exits = exits
@@ -34,11 +38,17 @@ class Lifetimes:
 
     async def awaited(self, making: Awaitable[T]) -> T:
         """Wait for a device to be made."""
-        return await making
+        try:
+            return await making
+        except DeviceLost as why:
+            refuse(str(why))
 
     async def context(self, manager: AbstractAsyncContextManager[T]) -> T:
         """Enter an async context manager."""
-        return await self._exits.enter_async_context(manager)
+        try:
+            return await self._exits.enter_async_context(manager)
+        except DeviceLost as why:
+            refuse(str(why))
 
     async def generator(self, made: AsyncIterator[T]) -> T:
         """Have what an async generator yields; behind its `yield` it goes on when the application has ended."""
@@ -46,6 +56,8 @@ class Lifetimes:
             device = await anext(made)
         except StopAsyncIteration:
             raise RuntimeError(f"{made!r} yielded no device") from None
+        except DeviceLost as why:
+            refuse(str(why))
         self._exits.push_async_callback(_go_on, made)
         return device
 
@@ -55,6 +67,8 @@ class Lifetimes:
             device = next(made)
         except StopIteration:
             raise RuntimeError(f"{made!r} yielded no device") from None
+        except DeviceLost as why:
+            refuse(str(why))
         self._exits.callback(next, made, None)
         return device
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sarab.testing.checks.stack import check_stack
 from sarab.wiring.graph import load
 from sarab.wiring.keys import Name
 from sarab.wiring.providers import host_block, host_stack, host_store, log, memory_block, memory_store, network
+from sarab.wiring.run import Lifetimes
 from sarab.wiring.signature import fits, read
 from sarab.wiring.target import TARGETS
 
@@ -115,3 +116,32 @@ def test_the_log_is_on_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert log.levels("tcp:debug") == "tcp:debug"
     with pytest.raises(ValueError, match="levels of a log, such as"):
         log.levels("loud")
+
+
+def test_a_device_that_cannot_be_opened_ends_the_application_with_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def lost() -> AsyncIterator[str]:
+        raise DeviceLost("this process has no disk data")
+        yield "never"
+
+    def lost_too() -> Iterator[str]:
+        yield from ()
+        raise DeviceLost("this process has no card eth1")
+
+    async def main(number: int) -> None:
+        async with AsyncExitStack() as exits:
+            lifetimes = Lifetimes(exits)
+            works: tuple[Callable[[], Awaitable[object]], ...] = (
+                lambda: lifetimes.generator(lost()),
+                lambda: lifetimes.iterator(lost_too()),
+                lambda: lifetimes.awaited(anext(lost())),
+                lambda: lifetimes.context(asynccontextmanager(lost)()),
+            )
+            await works[number]()
+
+    for number, what in enumerate(("disk data", "card eth1", "disk data", "disk data")):
+        with pytest.raises(SystemExit) as caught:
+            asyncio.run(main(number))
+        assert caught.value.code == 2
+        assert capsys.readouterr().err == f"sarab: this process has no {what}.\n"
