@@ -41,7 +41,7 @@ def test_project_builds_boots_and_tests_at_once(tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", "-q"], cwd=tmp_path / "myapp", capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_project_is_clean_by_our_own_rules(tmp_path: Path) -> None:

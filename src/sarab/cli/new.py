@@ -35,7 +35,7 @@ dependencies = []
 packages = ["{package}"]
 
 [tool.sarab]
-# What an image starts: a function (a coroutine function too), or a script.
+# What an image starts: a function with @unikernel, any other function, or a script.
 entry = "{package}.main:main"
 # Modules and packages that no import names, such as plug-ins: include = ["package.plugin", "package.*"]
 
@@ -47,8 +47,10 @@ pythonpath = ["."]
 MAIN = '''\
 """The application: what an image of {name} does."""
 
-import argparse
 import platform
+from typing import Annotated
+
+from sarab import Console, Key, unikernel
 
 
 def greeting(name: str) -> str:
@@ -56,21 +58,18 @@ def greeting(name: str) -> str:
     return f"Hello, {{name}}, from {{platform.python_implementation()}} {{platform.python_version()}}."
 
 
-def main() -> int:
-    """Run it; what is returned is the exit status of the machine."""
-    parser = argparse.ArgumentParser(prog="{name}")
-    parser.add_argument("--name", default="World", help="whom to greet (World)")
-    arguments = parser.parse_args()
-    print(greeting(arguments.name))
-    return 0
+@unikernel
+async def main(console: Console, *, name: Annotated[str, Key("whom to greet")] = "World") -> None:
+    """Greet somebody.
 
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    Devices are parameters by their types: add `clock: Clock`, or `stack: Stack`, and it is there. Keys are settings:
+    `sarab build . --name You` makes one a constant of the image, `sarab run . -- --name You` says it at boot.
+    """
+    console.write(f"{{greeting(name)}}\\n")
 '''
 
 TEST = '''\
-"""The application as plain Python, and as a machine."""
+"""The application in a world of its own, with no machine; as a process; and as a machine."""
 
 import shutil
 import subprocess
@@ -78,14 +77,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from sarab.testing.world import World
 
-from {package}.main import greeting
+from {package}.main import greeting, main
 
 PROJECT = Path(__file__).parents[1]
 
 
 def test_greeting_names_whom_it_greets() -> None:
     assert greeting("Test").startswith("Hello, Test")
+
+
+async def test_application_greets(world: World) -> None:
+    host = world.start(main, name="Test")
+    assert await host.result() == 0
+    assert host.console.text == greeting("Test") + "\\n"
 
 
 def run(*words: str) -> str:
@@ -110,7 +116,9 @@ README = """\
 A Python application that is its own operating system, built with sarab.
 
     sarab run .                  # build it, and boot it
-    sarab run . -- --name You    # with arguments
+    sarab run . -- --name You    # with a key
+    sarab describe .             # the devices and keys it has
+    sarab check .                # all that a build would find wrong, types too (needs mypy)
     sarab run --on process .     # the same as a Linux process
     sarab build . -o {name}.elf    # the image, for any hypervisor
     python -m pytest             # test it: as Python, and as a machine (needs pytest)
