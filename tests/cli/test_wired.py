@@ -270,6 +270,12 @@ def test_process_runs_what_an_image_would(here: Path) -> None:
     assert (status, output) == (2, b"") and "there is no key prot" in error
 
 
+def test_secret_of_pyproject_is_no_secret_to_a_process(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "pyproject.toml").write_text("[tool.sarab.keys]\ntoken = 'hunter2'\n")
+    assert sarab("run", "--on", "process", "app.py", cwd=here)[0] == 0
+    assert "or say --bake-secrets" in failed(capsys, "run", "app.py")
+
+
 def test_process_of_another_folder_finds_its_modules(here: Path) -> None:
     (here / "project").mkdir()
     (here / "project" / "near.py").write_text("VALUE = 3\n")

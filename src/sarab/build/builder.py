@@ -20,6 +20,7 @@ from sarab.build.closure import Closure
 from sarab.build.errors import BuildError
 from sarab.build.interpreter import EXECUTABLE
 from sarab.build.pack import START_FILE, Packer, start_file
+from sarab.build.plan import SECRET
 from sarab.build.spec import Application, parse
 from sarab.build.target import Target
 from sarab.build.tree import File
@@ -112,7 +113,8 @@ def check(spec: str, options: BuildOptions, target: Target = "machine") -> Check
     cache = Cache(options.cache)
     progress("reading the application")
     application = parse(spec)
-    request = wired.Request(target, options.keys, options.bake_secrets, options.reserved)
+    names = tuple(name for name, _ in options.environment)
+    request = wired.Request(target, options.keys, options.bake_secrets, names, options.reserved)
     found = wired.prepare(application, request, cache.folder)
     analysis = analyse(
         application if found is None else found.program,
@@ -210,6 +212,8 @@ def _read_kernel(path: Path | None) -> bytes:
 def _manifest(options: BuildOptions, kernel: bytes, checked: Checked, packer: Packer) -> dict[str, Any]:
     packed, application = packer.packed, checked.application
     wiring = checked.wired.plan.manifest(application.root) if checked.wired is not None else None
+    keys = checked.wired.plan.keys if checked.wired is not None else ()
+    secrets = {key.environment for key in keys if key.secret}
     executable = packed.tree.entries[EXECUTABLE]
     assert isinstance(executable, File)
     return {
@@ -240,7 +244,7 @@ def _manifest(options: BuildOptions, kernel: bytes, checked: Checked, packer: Pa
             "tmp": options.tmp,
             "include": [*application.include, *options.include],
             "exclude": [*application.exclude, *options.exclude],
-            "environment": [f"{name}={value}" for name, value in options.environment],
+            "environment": [f"{name}={SECRET if name in secrets else value}" for name, value in options.environment],
             "arguments": list(options.arguments),
             "kernel_options": list(options.kernel_options),
         },

@@ -37,12 +37,17 @@ FLAGS = (
 )  # fmt: skip
 
 
+def is_possible() -> bool:
+    """Whether mypy is installed beside this interpreter."""
+    return find_spec("mypy") is not None
+
+
 def check(wired: Wired, analysis: Analysis, cache: Cache) -> str | None:
     """Check the types; returns a sentence if that could not be done. Raises TypesError."""
-    if find_spec("mypy") is None:
+    if not is_possible():
         return "mypy is not installed beside this interpreter, so types were not checked: pip install mypy."
     configuration = find_configuration(wired.application.project or wired.application.root)
-    key = cache.key("types 1", *_inputs(wired, analysis, configuration))
+    key = cache.key("types 2", *_inputs(wired, analysis, configuration))
     if cache.get(key) is not None:
         return None
     output, status = _run(wired, configuration, cache.folder / "mypy")
@@ -83,6 +88,8 @@ def _run(wired: Wired, configuration: Path | None, cache: Path) -> tuple[str, in
     command = [sys.executable, "-P", "-m", "mypy", *FLAGS, "--cache-dir", str(cache)]
     # An empty name means no configuration at all, not even the one of the working directory.
     command += ["--config-file", str(configuration) if configuration is not None else os.devnull]
+    if configuration is None:
+        command.append("--ignore-missing-imports")  # of libraries without types; that they exist the closure has seen
     # mypy does not run the finders of an editable install, and so may not see sarab where it is a checkout.
     path = [str(wired.application.root), *([] if "site-packages" in _OURS.parts else [str(_OURS.parent)])]
     environment = {**os.environ, "MYPYPATH": os.pathsep.join([*path, *filter(None, [os.environ.get("MYPYPATH")])])}

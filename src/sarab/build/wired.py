@@ -50,6 +50,8 @@ class Request:
     keys: tuple[tuple[str, str], ...] = ()
     """Given to the build: baked in."""
     bake_secrets: bool = False
+    environment: tuple[str, ...] = ()
+    """Names of the variables that the image sets."""
     reserved: frozenset[str] = frozenset()
     """Names that keys cannot have: options of the command that takes them."""
     lenient: bool = False
@@ -96,8 +98,10 @@ def _refuse_keys(plan: Plan, request: Request, application: Application) -> None
                 f"{shown(key.file)}:{key.line}: a key cannot be called {key.name}, for sarab has an option "
                 f"--{key.name} of its own: choose another name."
             )
-        if key.secret and not request.bake_secrets and (key.name in given or key.name in configured):
-            where = "on the command line" if key.name in given else "in [tool.sarab.keys]"
+        if not key.secret or request.bake_secrets:
+            continue
+        if key.name in given or key.name in configured or key.environment in request.environment:
+            where = "in [tool.sarab.keys]" if key.name in configured else "on the command line"
             raise WiringError(
                 f"The key {key.name} is a secret, and its value {where} would be in the image: give it at boot "
                 f"(--{key.name}, or the variable {key.environment}), or say --bake-secrets."

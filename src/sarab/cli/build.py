@@ -42,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", dest="module", metavar="MODULE", help="build what `python -m MODULE` runs")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the image (NAME.elf here)")
     add_build_arguments(parser)
-    add_secrets_argument(parser)
     parser.add_argument("--explain", metavar="MODULE", help="say why MODULE is in the image, and build nothing")
     parser.add_argument("--report", action="store_true", help="show the size of every package, largest first")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
@@ -57,6 +56,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tmp", metavar="SIZE", help="bound of /tmp, such as 64M (16M)")
     group.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set an environment variable")
     add_type_arguments(group)
+    add_secrets_argument(group)
     group.add_argument("--kernel", type=Path, metavar="FILE", help=argparse.SUPPRESS)
 
 
@@ -73,7 +73,7 @@ def add_what_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGro
     return group
 
 
-def add_secrets_argument(parser: argparse.ArgumentParser) -> None:
+def add_secrets_argument(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--bake-secrets", action="store_true", help="let keys that are secrets be in the image")
 
 

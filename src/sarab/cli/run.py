@@ -31,7 +31,7 @@ IMAGES_KEPT_DAYS = 30
 MACHINE_OPTIONS = ("machine", "memory", "accel", "gdb", "trace", "marks")
 NETWORK_OPTIONS = ("publish", "tap", "ip", "gateway", "dns", "hostname", "mac", "pcap")
 PROCESS_NETWORK_OPTIONS = ("publish", "net")
-IMAGE_OPTIONS = ("include", "exclude", "with_source", "seal", "kernel")
+IMAGE_OPTIONS = ("include", "exclude", "with_source", "seal", "bake_secrets", "kernel")
 
 EPILOG = """\
 The exit status is the program's; 128 + N if signal N ended it, 124 after --timeout, 125 if the machine died without
@@ -161,11 +161,13 @@ def _build(spec: str, arguments: argparse.Namespace) -> Path:
     from dataclasses import replace
 
     from sarab.build.builder import build
+    from sarab.build.typecheck import is_possible
     from sarab.folders import cache_folder
 
     folder = cache_folder() / "images"
-    # What is said at boot is not baked in: the same image serves.
-    options = replace(options_of(arguments), environment=(), tmp=None)
+    # What is said at boot is not baked in: the same image serves. And that mypy is missing is for 'sarab build' to say.
+    types = arguments.types and is_possible()
+    options = replace(options_of(arguments), environment=(), tmp=None, types=types)
     words = repr((spec, Path.cwd(), replace(options, progress=None)))
     name = Path(spec).stem.rpartition(" ")[2].replace(":", ".") or "image"
     image = folder / f"{name}-{hashlib.sha256(words.encode()).hexdigest()[:16]}.elf"
@@ -225,7 +227,7 @@ def _on_process(spec: str, arguments: argparse.Namespace) -> int:
     if is_elf(Path(spec)):
         raise UsageError(f"{spec} is an image: name the application that it was built from, to run it on a process")
     application = parse(spec)
-    wiring = wired.prepare(application, wired.Request("process"))
+    wiring = wired.prepare(application, wired.Request("process", bake_secrets=True))  # there is no image
     if wiring is not None:
         from sarab.cli.wired import needs
 

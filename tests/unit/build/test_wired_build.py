@@ -72,6 +72,12 @@ def test_secret_is_in_an_image_only_if_asked_for(here: Path, build_image: Build,
     result = build_image("app.py", keys=given, types=False, bake_secrets=True)
     assert "hunter2" not in json.dumps(image.read(result.image.read_bytes()).manifest)
     assert run_files(result.image).stdout.splitlines()[-1] == "8080 [] hunter2"
+    variable = (("SARAB_KEY_TOKEN", "hunter2"),)
+    with pytest.raises(WiringError, match="The key token is a secret, and its value on the command line"):
+        build_image("app.py", environment=variable, types=False)
+    result = build_image("app.py", environment=variable, types=False, bake_secrets=True)
+    assert "hunter2" not in json.dumps(image.read(result.image.read_bytes()).manifest)
+    assert run_files(result.image).stdout.splitlines()[-1] == "8080 [] hunter2"
     (here / "pyproject.toml").write_text('[tool.sarab.keys]\ntoken = "hunter2"\n')
     with pytest.raises(WiringError, match=r"its value in \[tool.sarab.keys\] would be in the image"):
         build_image("app.py", types=False)
@@ -212,6 +218,13 @@ def test_strictness_is_the_projects_own(here: Path, shared_cache: Path) -> None:
     with pytest.raises(TypesError) as caught:
         checked(shared_cache)
     assert "app.py:19: Function is missing a type annotation  [no-untyped-def]" in caught.value.details
+
+
+def test_library_without_types_is_no_error_where_nobody_asked_for_strictness(here: Path, shared_cache: Path) -> None:
+    (here / "app.py").write_text(
+        "import lz4.block\nfrom sarab import unikernel\n@unikernel\nasync def main() -> None: ...\n"
+    )
+    checked(shared_cache)
 
 
 def test_configuration_of_mypy_that_is_wrong_is_a_sentence(here: Path, shared_cache: Path) -> None:
