@@ -281,3 +281,18 @@ def test_traceback_of_a_main_module_that_fails_itself_is_whole(here: Path, build
     result = build_image("app.py", types=False, exclude=("sarab.wiring.settings",))
     told = run_files(result.image).stderr
     assert f"/app/{wired.MAIN}" in told and "ImportError" in told
+
+
+def test_image_is_the_same_from_another_folder_and_with_other_hashes(
+    here: Path, tmp_path: Path, build_image: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = []
+    for number in (1, 2):
+        folder = tmp_path / f"checkout{number}"
+        folder.mkdir()
+        (folder / "app.py").write_text(APPLICATION)
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("PYTHONHASHSEED", str(number))  # of the reader
+        result = build_image("app.py", keys=(("port", "81"),), types=False, output=tmp_path / f"{number}.elf")
+        images.append(result.image.read_bytes())
+    assert images[0] == images[1]
