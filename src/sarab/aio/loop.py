@@ -403,7 +403,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
         elif host is None and port is None:
             raise ValueError("Neither host/port nor sock were specified")
         else:
-            faces += await self._bind(host, port, family, flags, backlog)
+            faces += await self._bind(host, port, family, flags, backlog, bool(reuse_port))
             if reuse_port:
                 for face in faces:
                     face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -415,7 +415,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
             await asyncio.sleep(0)
         return server
 
-    async def _bind(self, host: Any, port: Any, family: int, flags: int, backlog: int) -> list[Face]:
+    async def _bind(self, host: Any, port: Any, family: int, flags: int, backlog: int, reuse_port: bool) -> list[Face]:
         hosts = [None] if host in ("", None) else [host] if isinstance(host, str | bytes) else list(host)
         wanted: dict[tuple[bytes, int], Any] = {}
         for each in hosts:
@@ -428,7 +428,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
         try:
             for (address, number), name in wanted.items():  # noqa: B007
                 with self.driver.lock:
-                    listener = self.driver.listen(address, number, backlog)
+                    listener = self.driver.listen(address, number, backlog, reuse_port)
                 faces.append(Face(self.driver, listener))
         except OSError as error:
             for face in faces:

@@ -84,9 +84,9 @@ class NetworkDriver:
 
     # ---- what the stack has in several forms ---------------------------------------------------------------------
 
-    def listen(self, address: bytes, port: int, backlog: int) -> Listener:
+    def listen(self, address: bytes, port: int, backlog: int, reuse_port: bool = False) -> Listener:
         """Return a listener; b"": on every address of both families. The lock is held."""
-        return self.stack.tcp_listen(monotonic_ns(), address, port, backlog=backlog, v6only=True)
+        return self.stack.tcp_listen(monotonic_ns(), address, port, backlog=backlog, reuse_port=reuse_port, v6only=True)
 
     def connect(
         self,

@@ -236,7 +236,8 @@ class Socket(KernelSocket):  # type: ignore[misc]
         with driver.lock:
             if link.endpoint is not None:
                 raise _error(errno.EINVAL)
-            link.listener = driver.listen(host, port, BACKLOG)
+            shared = bool(self._options.get((socket.SOL_SOCKET, socket.SO_REUSEPORT)))
+            link.listener = driver.listen(host, port, BACKLOG, shared)
             link.listener.silent = True
             link.listener.owner = link
             link.service.acquire()

@@ -204,6 +204,8 @@ class Listener(Endpoint):
         self._ready: deque[Flow] = deque()
         self.refused = 0
         """Connections turned away because nobody accepted the others."""
+        self.shared = False
+        """Others may listen at the same address (SO_REUSEPORT); each takes a part of the peers."""
         self.silent = False
         """The port is taken, and a SYN is answered as if nobody had it: bind() without listen()."""
         self.adapt: Callable[[Settings], Settings] | None = None

@@ -187,17 +187,19 @@ class Stack:
         *,
         backlog: int = 128,
         reuse_address: bool = True,
+        reuse_port: bool = False,
         v6only: bool = False,
     ) -> Listener:
         """Return a listener on a port, 0 for any free one. Raises NetworkError.
 
         `address` b"": every one of both families, as `::` without `v6only`; zeros: every one of their family.
-        `reuse_address` changes nothing: a connection in TIME-WAIT never keeps a listener off.
+        `reuse_address` changes nothing: a connection in TIME-WAIT never keeps a listener off. With `reuse_port` others
+        that have it may listen there too; each takes a part of the peers.
         """
         self._check_local(address)
         if len(address) == 16 and not any(address) and not v6only:
             address = b""
-        return self.tcp.listen((address, port), backlog)
+        return self.tcp.listen((address, port), backlog, reuse_port)
 
     def tcp_connect(
         self,

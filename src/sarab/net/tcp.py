@@ -91,15 +91,16 @@ class Tcp:
 
     # ---- users ---------------------------------------------------------------------------------------------------
 
-    def listen(self, local: Address, backlog: int) -> Listener:
-        """Return a listener. Raises AddressInUse."""
+    def listen(self, local: Address, backlog: int, shared: bool = False) -> Listener:
+        """Return a listener; several that are `shared` may have one address. Raises AddressInUse."""
         address, port = local
         if port == 0:
             port = self._free_port(address, b"", 0)
         for other in self.listeners.get(port, ()):
-            if overlap(address, other.local[0]):
+            if overlap(address, other.local[0]) and not (shared and other.shared):
                 raise AddressInUse(f"TCP port {port} has a listener already")
         listener = Listener(self._stack, (address, port), backlog)
+        listener.shared = shared
         self.listeners.setdefault(port, []).append(listener)
         return listener
 
@@ -250,7 +251,7 @@ class Tcp:
         if segment.flags & RST:
             self.counters["strays"] += 1
             return
-        listener = self._listener(arrived.destination, segment.dst_port)
+        listener = self._listener(arrived)
         if listener is None:
             self.counters["no_listener"] += 1
         else:
@@ -266,16 +267,28 @@ class Tcp:
             self.counters["strays"] += 1
         self._reset(now, arrived)
 
-    def _listener(self, address: bytes, port: int) -> Listener | None:
-        found = None
-        for listener in self.listeners.get(port, ()):
+    def _listener(self, arrived: Arrived) -> Listener | None:
+        """Return who takes connections there: who named the address before who takes any."""
+        address, port = arrived.destination, arrived.segment.dst_port
+        here = self.listeners.get(port)
+        if here is None:
+            return None
+        exact: list[Listener] = []
+        others: list[Listener] = []
+        for listener in here:
+            own = listener.local[0]
             if listener.silent:
                 continue
-            if listener.local[0] == address:
-                return listener
-            if not listener.local[0] or (not any(listener.local[0]) and len(listener.local[0]) == len(address)):
-                found = listener
-        return found
+            if own == address:
+                exact.append(listener)
+            elif not own or (not any(own) and len(own) == len(address)):
+                others.append(listener)
+        found = exact or others
+        if len(found) < 2:
+            return found[0] if found else None
+        # Shared: each peer has its own, the same for its SYN and for its cookie.
+        drawn = self.secrets.port_offset((address, port, arrived.source, arrived.segment.src_port))
+        return found[drawn % len(found)]
 
     def _settings(self, arrived: Arrived, listener: Listener) -> Settings:
         settings = self._stack.settings_for(arrived.destination, arrived.source)

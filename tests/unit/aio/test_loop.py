@@ -465,6 +465,19 @@ def test_an_idle_loop_sleeps(loop: Loop) -> None:
     assert run(loop, main()) < 5
 
 
+def test_servers_share_a_port_where_all_of_them_ask_for_it(loop: Loop) -> None:
+    async def main() -> None:
+        one = await asyncio.start_server(echo, HOST, 0, reuse_port=True)
+        port = one.sockets[0].getsockname()[1]
+        two = await asyncio.start_server(echo, HOST, port, reuse_port=True)
+        with pytest.raises(OSError, match="has a listener already"):
+            await asyncio.start_server(echo, HOST, port)
+        two.close()
+        one.close()
+
+    run(loop, main())
+
+
 def test_news_of_a_flow_that_was_just_given_back_are_for_nobody(loop: Loop) -> None:
     async def main() -> None:
         _, port = await echo_port()

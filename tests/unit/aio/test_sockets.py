@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -500,3 +501,22 @@ def test_every_socket_is_of_the_one_class() -> None:
     """trio asks for it."""
     with Socket(type=socket.SOCK_DGRAM) as made:
         assert type(made) is Socket
+
+
+def test_tcp_port_is_shared_by_sockets_that_all_ask_for_it() -> None:
+    with Socket() as one, Socket() as two, Socket() as three:
+        for sock in (one, two):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        two.bind(one.getsockname())
+        two.listen()
+        with pytest.raises(OSError, match="has a listener already") as refused:
+            three.bind(one.getsockname())
+        assert refused.value.errno == errno.EADDRINUSE
+        with contextlib.ExitStack() as held:
+            for _ in range(40):
+                held.enter_context(socket.create_connection(one.getsockname(), 5))
+            for sock in (one, two):
+                sock.settimeout(5)
+                sock.accept()[0].close()

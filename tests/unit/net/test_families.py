@@ -7,7 +7,8 @@ import random
 import pytest
 
 from sarab.device.network import Offload
-from sarab.net.endpoints import Flow
+from sarab.net.endpoints import HANDSHAKES_MAX, Flow
+from sarab.net.errors import AddressInUse
 from sarab.proto.tcp.values import Event
 from sarab.testing.network import Host, VirtualLink
 from sarab.testing.wire import Weather
@@ -39,6 +40,14 @@ def connect(link: VirtualLink, a: Host, b: Host, address: bytes) -> tuple[Flow, 
     accepted = listener.accept()
     assert accepted is not None
     return flow, accepted
+
+
+def acquaint(link: VirtualLink, a: Host, b: Host) -> None:
+    """Have both know who the other is: 16 frames wait for that, and no more."""
+    port = a.stack.udp_open(link.now, b"", 0)
+    port.send_to(link.now, b"", b.address, 9)
+    port.close(link.now)
+    link.run(0.1)
 
 
 def transfer(link: VirtualLink, sender: Flow, receiver: Flow, size: int) -> None:
@@ -122,6 +131,52 @@ def test_a_datagram_for_nobody_is_answered_and_a_connected_sender_hears_of_it(fa
     client.send_to(link.now, b"x", b.address, 99)
     link.run()
     assert a.events[client] & Event.REFUSED
+
+
+def test_listeners_that_share_a_port_have_a_part_of_the_peers_each(family: int) -> None:
+    link, a, b = pair(family)
+    acquaint(link, a, b)
+    everywhere = bytes(len(b.address))
+    listeners = [b.stack.tcp_listen(link.now, everywhere, 80, reuse_port=True) for _ in range(3)]
+    with pytest.raises(AddressInUse):
+        b.stack.tcp_listen(link.now, b"", 80)
+    flows = [a.stack.tcp_connect(link.now, b.address, 80) for _ in range(60)]
+    link.run(1)
+    assert all(flow.established for flow in flows)
+    assert sum(listener.waiting for listener in listeners) == 60
+    assert all(listener.waiting >= 8 for listener in listeners)
+    own = b.stack.tcp_listen(link.now, b.address, 80, reuse_port=True)
+    listeners[0].close(link.now)
+    later = [a.stack.tcp_connect(link.now, b.address, 80) for _ in range(20)]
+    link.run(1)
+    assert own.waiting == 20, "who named the address goes before who takes any"
+    assert all(flow.established for flow in later)
+
+
+def test_port_is_shared_only_by_those_who_all_said_so(family: int) -> None:
+    link, _, b = pair(family)
+    b.stack.tcp_listen(link.now, b.address, 80)
+    with pytest.raises(AddressInUse):
+        b.stack.tcp_listen(link.now, b.address, 80, reuse_port=True)
+    b.stack.tcp_listen(link.now, b.address, 81, reuse_port=True)
+    with pytest.raises(AddressInUse):
+        b.stack.tcp_listen(link.now, b.address, 81)
+
+
+def test_cookie_is_read_by_the_listener_whose_it_is(family: int) -> None:
+    link, a, b = pair(family)
+    acquaint(link, a, b)
+    listeners = [b.stack.tcp_listen(link.now, b"", 80, backlog=300, reuse_port=True) for _ in range(2)]
+    for listener in listeners:
+        listener.half_open = HANDSHAKES_MAX
+    flows = [a.stack.tcp_connect(link.now, b.address, 80) for _ in range(40)]
+    link.run(0.5)
+    for flow in flows:
+        flow.write(link.now, b"x")
+    link.run(0.5)
+    assert all(flow.established for flow in flows)
+    assert [b.stack.tcp.counters[f"cookies_{name}"] for name in ("sent", "accepted", "refused")] == [40, 40, 0]
+    assert sum(listener.waiting for listener in listeners) == 40
 
 
 def test_complaints_are_limited(family: int) -> None:
