@@ -147,6 +147,14 @@ def test_a_line_without_end_comes_in_pieces_and_the_last_needs_no_break(pipes: l
     asyncio.run(main())
 
 
+def test_a_descriptor_that_has_nothing_yet_is_not_the_end(pipes: list[int]) -> None:
+    made, typed, _ = console(pipes)
+    os.set_blocking(made._descriptor, False)
+    made._take()
+    typed("line\n")
+    assert asyncio.run(made.read_line()) == "line\n"
+
+
 def test_a_file_is_a_console_too(tmp_path: Any, pipes: list[int]) -> None:
     path = tmp_path / "typed"
     path.write_bytes(b"one\ntwo \xff\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,40 @@ def test_what_was_flushed_is_in_the_file_and_a_closed_disk_is_gone(tmp_path: Pat
     path = file_of(tmp_path)
     run(main())
     assert Path(path).read_bytes()[3 * 512 : 4 * 512] == b"x" * 512
+
+
+def test_flush_waits_for_a_write_whose_caller_was_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    begun, go = threading.Event(), threading.Event()
+    write, sync = os.pwrite, os.fdatasync
+
+    def slow(descriptor: int, data: Any, offset: int) -> int:
+        begun.set()
+        go.wait(10)
+        order.append("written")
+        return write(descriptor, data, offset)
+
+    def synced(descriptor: int) -> None:
+        order.append("synced")
+        sync(descriptor)
+
+    async def main() -> None:
+        disk = FileDisk(path)
+        task = asyncio.ensure_future(disk.write(0, bytes(512)))
+        await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        flush = asyncio.ensure_future(disk.flush())
+        await asyncio.sleep(0.05)
+        assert order == []
+        go.set()
+        await flush
+        disk.close()
+
+    path = file_of(tmp_path)
+    monkeypatch.setattr(os, "pwrite", slow)
+    monkeypatch.setattr(os, "fdatasync", synced)
+    run(main())
+    assert order == ["written", "synced"]
 
 
 def test_a_file_that_was_cut_short_fails_the_request_only(tmp_path: Path) -> None:

@@ -107,6 +107,12 @@ async def _reads(tcp: TCP, keep: AsyncExitStack) -> None:
     await asyncio.gather(task, return_exceptions=True)
     await client.write(b"tail")
     must(await server.read_exactly(4) == b"tail", "a read that is cancelled takes nothing with it")
+    waiting = asyncio.ensure_future(server.read_until(b"\r\n"))
+    for piece in (b"line\r", b"more\r", b"\nrest"):
+        await client.write(piece)
+        await asyncio.sleep(PAUSE_SECONDS / 10)
+    must(await waiting == b"line\rmore\r\n", "a separator may come in pieces")
+    must(await server.read_exactly(4) == b"rest", "what is behind a separator stays to be read")
     await client.write(b"last line")
     await client.shutdown_write()
     must(await server.read_until(b"\n") == b"last line", "read_until() returns what there is at the end of the stream")
