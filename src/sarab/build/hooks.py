@@ -34,6 +34,15 @@ GATES: dict[tuple[str, str], frozenset[str]] = {
     ("datetime", "_strptime"): frozenset({"strptime"}),
     ("_datetime", "_strptime"): frozenset({"strptime"}),
     ("_datetime", "time"): frozenset({"strptime", "strftime"}),
+    # A main module names the reader of each key's type.
+    ("sarab.wiring.values", "datetime"): frozenset({"sarab.wiring.values:delta"}),
+    ("sarab.wiring.values", "pathlib"): frozenset({"sarab.wiring.values:path"}),
+    ("sarab.wiring.values", "ipaddress"): frozenset(
+        f"sarab.wiring.values:{'_'.join(filter(None, (kind, what)))}"
+        for kind in ("", "ip", "ipv4", "ipv6")
+        for what in ("", "address", "network", "interface")
+        if kind or what
+    ),
     ("importlib.metadata", "email"): frozenset({"metadata", "version", "requires", "distribution", "distributions"}),
 }
 

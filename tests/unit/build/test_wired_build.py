@@ -283,6 +283,31 @@ def test_traceback_of_a_main_module_that_fails_itself_is_whole(here: Path, build
     assert f"/app/{wired.MAIN}" in told and "ImportError" in told
 
 
+TYPES = {
+    "ipaddress": ("ipaddress.IPv4Address", "ipaddress.IPv6Network", "ipaddress.IPv4Address | ipaddress.IPv6Address",
+                  "ipaddress.IPv4Interface | ipaddress.IPv6Interface"),
+    "pathlib": ("pathlib.Path",),
+    "datetime": ("datetime.timedelta",),
+}  # fmt: skip
+
+
+def test_image_has_the_modules_of_its_keys_types_and_of_no_other(here: Path, shared_cache: Path) -> None:
+    """The application imports them itself; what is seen is that their readers do, too."""
+    without = set(checked(shared_cache, types=False).analysis.closure.modules)
+    assert not {"ipaddress", "pathlib", "datetime"} & without
+    for module, types in TYPES.items():
+        for number, annotation in enumerate(types):
+            name = f"keyed{number}{module}"
+            (here / f"{name}.py").write_text(
+                f"from __future__ import annotations\nfrom typing import Annotated\n"
+                f"import {module}\nfrom sarab import Key, unikernel\n"
+                f"@unikernel\nasync def main(*, x: Annotated[{annotation}, Key()]) -> None: ...\n"
+            )
+            found = checked(shared_cache, f"{name}.py", types=False)
+            edges = found.analysis.closure.edges[module]
+            assert any(edge.importer == "sarab.wiring.values" for edge in edges), annotation
+
+
 def test_image_is_the_same_from_another_folder_and_with_other_hashes(
     here: Path, tmp_path: Path, build_image: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
