@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sarab import network
+from sarab.aio.faces import sockaddr, zone_of
 from sarab.aio.network import NetworkDriver
 from sarab.device.network import Outgoing
 from sarab.driver.memory import Memory, pair
@@ -131,3 +132,24 @@ def test_card_without_ipv6_has_nobody_wait_for_an_address_of_it() -> None:
     assert not driver.is_configured(parse("192.0.2.1"))
     right.close()
     left.close()
+
+
+def test_link_local_address_has_the_number_of_its_card() -> None:
+    cards = [pair(descriptors=False) for _ in range(2)]
+    own = parse("fe80::1:2")
+    driver = NetworkDriver(Stack(os.urandom))
+    for number, (left, _) in enumerate(cards):
+        configuration = Configuration(((own, 64),) if number else ((parse("10.0.0.1"), 24),))
+        card = driver.stack.add_interface(f"eth{number}", left.mac, left.mtu, left.offloads, configuration)
+        driver.add_card(left, card)
+    card.addresses6 = [(own, 64)]
+    card.combine()
+    assert zone_of(driver, own, parse("fe80::9")) == 3, "a peer is where our end is"
+    assert zone_of(driver, bytes(16), own) == 3
+    assert zone_of(driver, bytes(16), parse("fe80::9")) == 3, "the first that speaks IPv6"
+    assert zone_of(driver, own, parse("2001:db8::1")) == 0
+    assert zone_of(driver, parse("10.0.0.1"), parse("10.0.0.2")) == 0
+    assert sockaddr(own, 80, zone_of(driver, own, own)) == ("fe80::1:2", 80, 0, 3)
+    for left, right in cards:
+        left.close()
+        right.close()

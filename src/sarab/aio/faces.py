@@ -25,11 +25,27 @@ RCV_BUFFER_MIN = 2304
 """The least that a program gets of what it asks for (Linux: SOCK_MIN_RCVBUF): one segment of an Ethernet."""
 
 
-def sockaddr(address: bytes, port: int) -> Sockaddr:
+def sockaddr(address: bytes, port: int, zone: int = 0) -> Sockaddr:
     """Return an address as the socket module has it; b"" is the unspecified IPv4 address."""
     if len(address) == 16:
-        return wire.text(address), port, 0, 0
+        return wire.text(address), port, 0, zone
     return wire.text(address or wire.ANY4), port
+
+
+def zone_of(driver: NetworkDriver, own: bytes, address: bytes) -> int:
+    """Return the number of the interface on whose link a link-local address is (RFC 4007 section 11); 0: it is none.
+
+    `own`: our end, which tells them apart where there are several.
+    """
+    if len(address) != 16 or not wire.is_link_local(address):
+        return 0
+    first = 0
+    for number, interface in enumerate(driver.stack.interfaces, 2):
+        if interface.has(own) or interface.has(address):
+            return number
+        if interface.ipv6 and not first:
+            first = number
+    return first
 
 
 def endpoint_address(name: Any) -> tuple[bytes, int]:
@@ -96,7 +112,7 @@ class Face:
         """Return an address as this socket has it."""
         if self.is_dual and len(address) != 16:
             address = wire.MAPPED + address if any(address) else wire.ANY6
-        return sockaddr(address, port)
+        return sockaddr(address, port, zone_of(self.driver, self.endpoint.local[0], address))
 
     def fileno(self) -> int:
         """No descriptor, but for that of the socket it was taken from."""

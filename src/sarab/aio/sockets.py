@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sarab.aio import blocking, names, udp
-from sarab.aio.faces import Face, Sockaddr, adapter, endpoint_address, set_flow_option, sockaddr
+from sarab.aio.faces import Face, Sockaddr, adapter, endpoint_address, set_flow_option, sockaddr, zone_of
 from sarab.aio.network import monotonic_ns
 from sarab.aio.service import DatagramLink, Link, Service, StreamLink
 from sarab.net.endpoints import Flow, Listener
@@ -189,7 +189,9 @@ class Socket(KernelSocket):  # type: ignore[misc]
     def _name(self, address: bytes, port: int) -> Sockaddr:
         if self._family == socket.AF_INET6 and len(address) != 16:
             address = wire.MAPPED + address if any(address) else wire.ANY6
-        return sockaddr(address, port)
+        link: Any = self._link
+        own = b"" if link.endpoint is None else link.endpoint.local[0]
+        return sockaddr(address, port, zone_of(link.driver, own, address))
 
     def getsockname(self) -> Any:
         """Our address."""
