@@ -214,6 +214,7 @@ def test_plain_program_has_nothing_to_describe(here: Path, capsys: pytest.Captur
     assert "plain.py is a plain program" in capsys.readouterr().out
     assert main(["describe", "--json", "plain.py"]) == 0
     assert json.loads(capsys.readouterr().out) is None
+    assert "There is no module none in" in failed(capsys, "describe", "none:main")
     assert "There is nothing to draw" in failed(capsys, "describe", "--svg", "plain.py")
 
 

@@ -108,6 +108,13 @@ def _refuse_keys(plan: Plan, request: Request, application: Application) -> None
             )
 
 
+def check_exists(application: Application) -> None:
+    """Raise SpecError if there is no such module, which a build would find out later."""
+    module = application.target.partition(":")[0]
+    if application.kind != "script" and _Sources(application.root).file(module) is None:
+        raise SpecError(f"There is no module {module} in {application.root}, nor installed beside this interpreter.")
+
+
 @dataclass(frozen=True)
 class Entry:
     """Where a wired application is."""

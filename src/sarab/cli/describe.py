@@ -89,6 +89,8 @@ def _plan(spec: str, arguments: argparse.Namespace) -> Plan | None:
     application = parse_spec(spec)
     request = wired.Request(known(arguments.target or "machine"), arguments.keys, lenient=True)
     found = wired.prepare(application, request)
+    if found is None:
+        wired.check_exists(application)
     return None if found is None else found.plan
 
 
