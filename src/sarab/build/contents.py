@@ -32,10 +32,8 @@ def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
         closure.modules[name].top for name, scan in closure.scans.items() if scan.uses_files and name in closure.modules
     }
     for found in sorted(closure.modules.values(), key=lambda f: f.name):
-        if found.search is None:
+        if found.search is None or _is_plain_folder(found.name, closure):
             continue
-        if found.kind is Kind.NAMESPACE and not any(name.startswith(found.name + ".") for name in closure.modules):
-            continue  # Any folder is a namespace package to whoever tries to import its name.
         if found.area is not Area.APPLICATION and (found.top not in tops or found.top in _STDLIB_WITHOUT_DATA):
             continue
         image = found.image_path.removesuffix("/__init__.py")
@@ -43,6 +41,12 @@ def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
             image = os.path.dirname(found.image_path)
         for folder in found.search:
             yield from _folder_data(folder, image, closure, found.name, 0)
+
+
+def _is_plain_folder(name: str, closure: Closure) -> bool:
+    """Whether it is in by its name alone: any folder is a namespace package to whoever imports something called so."""
+    found = closure.modules[name]
+    return found.kind is Kind.NAMESPACE and not any(other.startswith(name + ".") for other in closure.modules)
 
 
 def _folder_data(folder: str, image: str, closure: Closure, package: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -54,13 +58,14 @@ def _folder_data(folder: str, image: str, closure: Closure, package: str, depth:
         if entry.is_dir():
             # A package that is not in the closure stays out with its data; one that is in is visited by itself.
             is_package = os.path.exists(os.path.join(entry.path, "__init__.py"))
-            if is_package or f"{package}.{entry.name}" in closure.modules:
+            name = f"{package}.{entry.name}"
+            if is_package or (name in closure.modules and not _is_plain_folder(name, closure)):
                 continue
             if entry.name in hooks.DATA_FOLDERS_SKIPPED or entry.name.startswith(".") or depth == _FOLDER_DEPTH_MAX:
                 continue
             if os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
                 continue
-            yield from _folder_data(entry.path, f"{image}/{entry.name}", closure, f"{package}.{entry.name}", depth + 1)
+            yield from _folder_data(entry.path, f"{image}/{entry.name}", closure, name, depth + 1)
         elif entry.is_file() and is_data(entry.name):
             yield f"{image}/{entry.name}", entry.path
 

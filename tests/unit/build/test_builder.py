@@ -242,6 +242,30 @@ def test_project_with_data_and_metadata(build_image: Build, run_files: Run, tmp_
     assert done.stdout.split() == ["page", "extra", "colorsys"], done.stderr
 
 
+def test_a_folder_of_data_may_be_called_as_a_function_that_is_imported(
+    build_image: Build, run_files: Run, tmp_path: Path
+) -> None:
+    write(
+        tmp_path / "web/__init__.py",
+        """
+        import importlib.resources
+        def static():
+            return importlib.resources.files("web") / "static"
+        """,
+    )
+    write(tmp_path / "web/static/css/site.css", "css")
+    write(tmp_path / "web/static/page.html", "page")
+    script = write(
+        tmp_path / "a.py",
+        """
+        from web import static
+        print((static() / "page.html").read_text(), (static() / "css/site.css").read_text())
+        """,
+    )
+    done = run_files(build_image(script).image)
+    assert done.stdout.split() == ["page", "css"], done.stderr
+
+
 def test_style_sheet_of_xmlrpc_s_documentation_is_in(build_image: Build, run_files: Run, tmp_path: Path) -> None:
     script = write(
         tmp_path / "a.py",
