@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,42 @@ def test_devices_of_an_image_keep_their_promises(
     kept = [line.removesuffix(" kept") for line in text(outcome).splitlines() if line.endswith(" kept")]
     assert outcome.status == 0, text(outcome)
     assert kept == list(names)
+
+
+PACKAGE = """
+    import importlib.resources
+    from sarab.storage.packed import PackedFileSystem
+
+    def static():
+        return PackedFileSystem(importlib.resources.files("pages") / "static")
+    """
+READER = """
+    import asyncio
+    from sarab.aio.console import StandardConsole
+    from sarab.storage.keyed import TreeKeyValue
+    from pages import static
+
+    async def main():
+        pages, console = TreeKeyValue(static()), StandardConsole()
+        console.write(" ".join(await pages.list()) + "\\n")
+        while line := await console.read_line():
+            key = line.rstrip("\\n")
+            console.write(f"{key}: {await pages.get(key) if await pages.exists(key) else 'none'}\\n")
+
+    asyncio.run(main())
+    """
+
+
+def test_an_image_has_a_packages_files_and_is_typed_to(tmp_path: Path) -> None:
+    folder = tmp_path / "pages" / "static" / "css"
+    folder.mkdir(parents=True)
+    (tmp_path / "pages" / "__init__.py").write_text(textwrap.dedent(PACKAGE))
+    (folder / "site.css").write_bytes(b"p {}")
+    (folder.parent / "index.html").write_bytes(b"<p>")
+    outcome = boot(build_program(tmp_path, READER), stdin="css/site.css\nnöne\nindex.html".encode())
+    assert text(outcome).splitlines() == [
+        "css/site.css index.html",
+        "css/site.css: b'p {}'",
+        "nöne: none",
+        "index.html: b'<p>'",
+    ]
