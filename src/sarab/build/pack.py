@@ -155,11 +155,11 @@ class Packer:
 
     def _compile(self, path: str, source: bytes, shown: str) -> bytes:
         target, is_wired = self.analysis.target, path == self._wired_path
-        adapted = f"{target} {is_wired}"
-        key = self._cache.key("bytecode 4", importlib.util.MAGIC_NUMBER, sys.version, adapted, path, source)
+        adapted = f"{target} {is_wired} {self._with_source}"
+        key = self._cache.key("bytecode 5", importlib.util.MAGIC_NUMBER, sys.version, adapted, path, source)
         kept = self._cache.get(key)
         if kept is None:
-            kept = compile_source(source, path, shown, target, is_wired)
+            kept = compile_source(source, path, shown, target, is_wired, columns=self._with_source)
             self._cache.put(key, kept)
         return kept
 

@@ -13,6 +13,7 @@ from types import CodeType
 import pytest
 
 from sarab.build.bytecode import compile_source
+from sarab.build.columns import without_columns
 from sarab.build.errors import SyntaxFault
 from sarab.build.marshalled import canonical
 
@@ -89,3 +90,24 @@ def test_what_does_not_compile_is_named_with_its_line(source: bytes, place: str)
     with pytest.raises(SyntaxFault) as caught:
         compile_source(source, "/app/x.py", "x.py")
     assert str(caught.value).startswith(place)
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    return [code] + [inner for item in code.co_consts if isinstance(item, CodeType) for inner in _codes(item)]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_without_columns_every_instruction_keeps_its_line(name: str) -> None:
+    code = compile((STDLIB / name).read_bytes(), name, "exec")
+    for before, after in zip(_codes(code), _codes(without_columns(code)), strict=True):
+        old, new = list(before.co_positions()), list(after.co_positions())
+        assert [line for line, *_ in old] == [line for line, *_ in new], before
+        assert {position[2:] for position in new} <= {(None, None)}
+        assert before.replace(co_linetable=b"", co_consts=()) == after.replace(co_linetable=b"", co_consts=())
+
+
+def test_an_image_of_sources_keeps_the_columns() -> None:
+    source = b"a = 1 + int('x')\n"
+    kept, dropped = (compile_source(source, "/x.py", "x.py", columns=columns) for columns in (True, False))
+    assert len(dropped) < len(kept)
+    assert any(position[2] for position in marshal.loads(kept[16:]).co_positions())
