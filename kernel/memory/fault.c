@@ -246,8 +246,8 @@ struct fault_result fault_resolve(uint64_t address, bool write, bool execute)
 		return resolved;
 	}
 	bool around = pvm && m->charged && !m->shared;
-	if (around && m->object == NULL && (m->protection & PROT_WRITE) != 0)
-		write = true; /* who reads untouched memory mostly writes to it next */
+	if (around && (m->protection & PROT_WRITE) != 0)
+		write = true; /* who reads untouched memory, or a library's data, mostly writes to it next */
 	struct fault_result result = m->object == NULL ? fault_anonymous(m, entry, page, write) : fault_object(m, entry, page, write);
 	if (around && write && result.signal == 0)
 		resolve_around(m, entry, page);
