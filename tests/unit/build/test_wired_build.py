@@ -321,3 +321,21 @@ def test_image_is_the_same_from_another_folder_and_with_other_hashes(
         result = build_image("app.py", keys=(("port", "81"),), types=False, output=tmp_path / f"{number}.elf")
         images.append(result.image.read_bytes())
     assert images[0] == images[1]
+
+
+def test_devices_of_pyproject_choose_the_provider(here: Path, build_image: Build, run_files: Run) -> None:
+    (here / "common.py").write_text("class Store:\n    def __init__(self, name: str) -> None: self.name = name\n")
+    (here / "other.py").write_text("from common import Store\ndef far() -> Store: return Store('far')\n")
+    (here / "app.py").write_text(
+        "from common import Store\nfrom sarab import unikernel\ndef near() -> Store: return Store('near')\n"
+        "@unikernel(providers=[near])\nasync def main(store: Store) -> None: print(store.name)\n"
+    )
+    result = build_image("app.py", types=False)
+    assert run_files(result.image).stdout == "near\n"
+    assert "/app/other.pyc" not in image.read(result.image.read_bytes()).files.nodes
+    (here / "pyproject.toml").write_text("[tool.sarab.devices]\nstore = 'other:far'\n")
+    assert run_files(build_image("app.py", types=False).image).stdout == "far\n"
+    (here / "pyproject.toml").write_text("[tool.sarab.devices]\nstore = 'other:fra'\n")
+    with pytest.raises(WiringError) as caught:
+        build_image("app.py", types=False)
+    assert "[tool.sarab.devices] store" in str(caught.value) and "other" in str(caught.value)
