@@ -18,8 +18,7 @@ pytestmark = [pytest.mark.boot, pytest.mark.slow]
 ALL = ("block", "read-only block", "clock", "random", "console", "log", "metrics", "stack", "file system", "key value")
 MACHINES: list[tuple[MachineType, Accelerator, tuple[str, ...]]] = [
     ("microvm", ACCELERATOR, ALL),
-    ("microvm", "tcg", ("block", "clock", "random")),
-    ("q35", "tcg", ("block", "read-only block")),
+    ("q35", "tcg", ("block", "read-only block", "clock", "random")),
 ]
 
 PROGRAM = """

@@ -113,7 +113,9 @@ class StackIP:
     def mtu(self, host: IPAddress) -> int:
         """See device.stack.IP."""
         with self._driver.lock:
-            return self._driver.stack.path_mtu(host.packed, monotonic_ns())
+            stack = self._driver.stack
+            stack.source_for(host.packed)  # which says if there is no way
+            return stack.path_mtu(host.packed, monotonic_ns())
 
     async def open_protocol(self, number: int) -> StackPackets:
         """See device.stack.IP."""

@@ -168,7 +168,7 @@ class IP(Protocol):
         """Our addresses with their prefixes, of all cards, as they are now."""
 
     def mtu(self, host: IPAddress) -> int:
-        """Return the largest packet in bytes that is known to reach `host` whole."""
+        """Return the largest packet in bytes that is known to reach `host` whole. Raises OSError(ENETUNREACH)."""
 
     async def open_protocol(self, number: int) -> Packets:
         """Take the packets of the protocol `number` of IP.

@@ -285,6 +285,16 @@ def test_datagrams_that_nobody_fetches_are_dropped_beyond_a_bound() -> None:
     asyncio.run(main())
 
 
+def test_there_is_no_mtu_where_there_is_no_way() -> None:
+    async def main() -> None:
+        with pytest.raises(OSError, match="no interface leads") as caught:
+            ours().mtu(IPv4Address("192.0.2.1"))
+        assert caught.value.errno == errno.ENETUNREACH
+        assert ours().mtu(HOST) == 65535
+
+    run_in_ours(main())
+
+
 def test_the_hosts_addresses_have_their_prefixes() -> None:
     with open("/proc/net/fib_trie") as file:
         known = file.read()
