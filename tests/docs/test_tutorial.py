@@ -18,6 +18,10 @@ def test_the_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     execute(page, tmp_path)
 
 
+def test_the_tutorial_has_its_pages() -> None:
+    assert [page.stem for page in PAGES] == ["01-hello", "02-web", "03-two-services", "04-custom-device", "05-testing"]
+
+
 def test_a_page_that_lies_is_found_out(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```python a.py\nprint('one')\n```\n\n```console\n$ python a.py\ntwo\n```\n")

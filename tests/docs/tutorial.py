@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-SECONDS_MAX = 100
+SECONDS_MAX = 60
 PORT = "8080"
 """What the pages call a port of this host; each run has another, a free one."""
 ACCELERATOR = re.compile(r"sarab: .*(KVM|emulat).*")
@@ -85,7 +86,10 @@ class Session:
             self._port = str(probe.getsockname()[1])
         self._background: subprocess.Popen[str] | None = None
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-        self._environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+        self._environment = {**os.environ, "PATH": path, "COLUMNS": "80"}
+        # Of the plugins that happen to be installed beside it, sarab's alone.
+        self._environment["PYTEST_ADDOPTS"] = "-p no:cacheprovider -p sarab.testing.plugin"
+        self._environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         self._environment.pop("FORCE_COLOR", None)
 
     def execute(self, block: Block) -> None:
@@ -127,13 +131,17 @@ class Session:
     def _until(self, child: subprocess.Popen[str], told: list[str]) -> list[str]:
         """Return what a command in the background has printed when it is all there."""
         assert child.stdout is not None
-        printed: list[str] = []
+        text = b""
         end = time.monotonic() + SECONDS_MAX
-        while told and not matches(told, printed) and time.monotonic() < end:
-            line = child.stdout.readline()
-            if not line:
+        while time.monotonic() < end:
+            printed = self._clean(text.decode("utf-8", "replace"))
+            if matches(told, printed):
                 break
-            printed += self._clean(line)
+            if select.select([child.stdout], [], [], 0.2)[0]:
+                piece = os.read(child.stdout.fileno(), 65536)
+                if not piece:
+                    break
+                text += piece
         return printed
 
     def _clean(self, text: str) -> list[str]:

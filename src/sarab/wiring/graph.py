@@ -388,7 +388,8 @@ class _Resolver:
                     known = sorted(self._wanted_names)
                     near = get_close_matches(name, known, n=1, cutoff=0.6)
                     hint = f" (is {near[0]} meant?)" if near else f"; there are {', '.join(known) or 'none'}"
-                    raise WiringError(f"{source} names {name}, and no device is called so{hint}")
+                    at = f" of {title(self.application)} ({where(self.application)})" if source[0] != "[" else ""
+                    raise WiringError(f"{source}{at} names {name}, and no device is called so{hint}")
 
     # ---- keys ----------------------------------------------------------------------------------------------------
 

@@ -102,9 +102,10 @@ def _import(name: str, root: str) -> Any:
         raise WiringError(f"{_last_line(error, root)} imports {wanted} from sarab, which has none{hint}") from None
     except SyntaxError as error:
         raise WiringError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except SystemExit:
+    except SystemExit as error:
         raise WiringError(
-            f"{name} ends the program when it is imported: keep what runs under `if __name__ == '__main__':`"
+            f"{_last_line(error, root)}: {name} ends the program when it is imported: keep what runs under "
+            "`if __name__ == '__main__':`"
         ) from None
     except BaseException as error:
         raise _failed(name, root, error) from None

@@ -217,7 +217,8 @@ def test_a_cycle_through_a_shared_device_is_one() -> None:
         ({"random": apps.Slow},
          "devices={...} gives random Slow (applications.py), which provides Slow, and Random is needed: "
          "it has no below(), it has no bytes()"),
-        ({"randm": apps.dice}, "devices={...} names randm, and no device is called so (is random meant?)"),
+        ({"randm": apps.dice},
+         "devices={...} of plain (applications.py) names randm, and no device is called so (is random meant?)"),
         ({"random": apps.untyped},
          "applications.py: untyped does not say what it provides: annotate what it returns (`-> Block`)"),
         ({"random": named(apps.first, blow="x")},

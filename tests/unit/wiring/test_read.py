@@ -162,7 +162,7 @@ def test_the_target_is_known_while_the_application_is_imported(folder: Path) -> 
         ("import nothing_like_this", "app.py:1 imports nothing_like_this, which is not installed"),
         ("1 / 0", "app.py:1: importing app failed: ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(3)",
-         "app ends the program when it is imported: keep what runs under `if __name__ == '__main__':`"),
+         "app.py:1: app ends the program when it is imported: keep what runs under `if __name__ == '__main__':`"),
         ("x = 1", "app has no application: decorate an async function with @unikernel"),
         ("from sarab import unikernel\n@unikernel\nasync def a() -> None: ...\n@unikernel\nasync def b() -> None: ...",
          "app has the applications a, b: name one, app:a"),
