@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import os
 import select
 import selectors
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sarab.aio import names
 from sarab.aio.datagram import DatagramTransport
 from sarab.aio.faces import Face, endpoint_address, error_of
-from sarab.aio.network import CONFIGURE_STEP, CONFIGURE_TRIES, NetworkDriver, monotonic_ns
+from sarab.aio.network import CONFIGURE_STEP, CONFIGURE_TRIES, NetworkDriver, Wait, monotonic_ns
 from sarab.aio.stream import StreamTransport
 from sarab.aio.traffic import Turn
 from sarab.net.endpoints import Datagrams, Endpoint, Flow, Listener
@@ -32,54 +31,12 @@ ONE_PROCESS = "an image has one process: there are no {}"
 class Selector(selectors.EpollSelector):
     """epoll, and between two waits the network: what was written leaves, what came is told (decision 0043)."""
 
-    def __init__(self, driver: NetworkDriver) -> None:
+    def __init__(self, driver: NetworkDriver, loop: Loop) -> None:
         super().__init__()
-        self._driver = driver
         self._cards: set[int] = set()
-        self.loop: Loop
         self._epoll: select.epoll = self._selector  # type: ignore[attr-defined]
-        self._keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Send, wait, receive. `timeout` in seconds."""
-        driver, loop = self._driver, self.loop
-        if driver.receiver is loop:
-            with driver.lock:
-                driver.poll_if_due()
-                due = driver.due
-            if loop._ready:
-                timeout = 0
-            elif due is not None and timeout != 0:
-                left = max(due - monotonic_ns(), 0) / 1e9
-                if timeout is None or left < timeout:
-                    timeout = left
-        elif driver.dirty:
-            driver.flush()
-            if loop._ready:
-                timeout = 0
-        # epoll counts milliseconds; rounded up, for a wait that ends early is a turn for nothing.
-        wait = -1 if timeout is None else math.ceil(timeout * 1e3) * 1e-3 if timeout > 0 else 0
-        try:
-            found = self._epoll.poll(wait, max(len(self._keys) + len(self._cards), 1))
-        except InterruptedError:
-            return []
-        loop.woken = False
-        ready = []
-        came = False
-        for descriptor, event in found:
-            if descriptor in self._cards:
-                came = True
-                continue
-            key = self._keys.get(descriptor)
-            if key is not None:
-                events = (selectors.EVENT_WRITE if event & ~select.EPOLLIN else 0) | (
-                    selectors.EVENT_READ if event & ~select.EPOLLOUT else 0
-                )
-                ready.append((key, events & key.events))
-        if came:
-            with driver.lock:
-                driver.receive()
-        return ready
+        keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
+        self.select = Wait(driver, loop, self._epoll, keys, self._cards).select  # type: ignore[method-assign]
 
     def watch(self, descriptor: int) -> None:
         """For Network: this card is ours to wait for."""
@@ -168,8 +125,7 @@ class Loop(unix_events._UnixSelectorEventLoop):
         self.driver = driver
         self.open_transports: set[StreamTransport | DatagramTransport] = set()
         self.woken = False
-        self._network_selector = Selector(driver)
-        self._network_selector.loop = self
+        self._network_selector = Selector(driver, self)
         super().__init__(self._network_selector)
 
     # ---- driving -------------------------------------------------------------------------------------------------

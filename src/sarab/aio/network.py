@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import selectors
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sarab.device.network import DeviceLost, Network, Outgoing
 from sarab.net.errors import AddressInUse
@@ -21,6 +22,8 @@ RECEIVE_MAX = 256
 """Frames taken from a card at once: a ring's worth; then the others have their turn."""
 WAITING_MAX = 1024
 """Frames that wait for a card whose ring is full: what comes on top is dropped, as a queueing discipline would."""
+EVENTS_MAX = 256
+"""Descriptors of which a loop hears at once: the others are told of in the next turn."""
 CONFIGURE_TRIES, CONFIGURE_STEP = 1000, 0.01
 """How often, and how many seconds apart, a connection looks whether an address has come by DHCP: 10 s in all."""
 DRAIN_SECONDS = 1.0
@@ -256,3 +259,60 @@ class NetworkDriver:
             poll.poll(-(-(until - now) // MILLISECOND))
             with self.lock:
                 self.receive()
+
+
+class Wait:
+    """What a loop's selector does between two turns: what was written leaves, who waits sleeps, what came is told."""
+
+    def __init__(
+        self,
+        driver: NetworkDriver,
+        loop: Any,
+        epoll: select.epoll,
+        keys: dict[int, selectors.SelectorKey],
+        cards: set[int],
+    ) -> None:
+        """`keys`: what the selector waits for by descriptor; `cards`: the cards' descriptors."""
+        self._driver, self._loop, self._epoll = driver, loop, epoll
+        self._keys, self._cards = keys, cards
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Send, wait, receive. `timeout` in seconds."""
+        driver, loop = self._driver, self._loop
+        callbacks = loop._ready
+        if driver.receiver is loop:
+            with driver.lock:
+                driver.poll_if_due()
+                due = driver.due
+            if callbacks:
+                timeout = 0.0
+            elif due is not None and timeout != 0:
+                left = max(due - monotonic_ns(), 0) / 1e9
+                if timeout is None or left < timeout:
+                    timeout = left
+        elif driver.dirty:
+            driver.flush()
+            if callbacks:
+                timeout = 0.0
+        # epoll counts milliseconds, and poll() rounds up: a wait that ends early would be a turn for nothing.
+        try:
+            found = self._epoll.poll(-1.0 if timeout is None else timeout, EVENTS_MAX)
+        except InterruptedError:
+            return []
+        self._loop.woken = False
+        ready: list[tuple[selectors.SelectorKey, int]] = []
+        came = False
+        for descriptor, event in found:
+            if descriptor in self._cards:
+                came = True
+                continue
+            key = self._keys.get(descriptor)
+            if key is not None:
+                events = (selectors.EVENT_WRITE if event & ~select.EPOLLIN else 0) | (
+                    selectors.EVENT_READ if event & ~select.EPOLLOUT else 0
+                )
+                ready.append((key, events & key.events))
+        if came:
+            with driver.lock:
+                driver.receive()
+        return ready

@@ -191,12 +191,13 @@ class Traffic:
 
     def write(self, data: Any) -> None:
         """Send; what the flow does not take waits here."""
-        if type(data) is not bytes and not isinstance(data, BYTES):
-            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if type(data) is not bytes:
+            if not isinstance(data, BYTES):
+                raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+            if isinstance(data, memoryview) and (data.itemsize != 1 or not data.c_contiguous or data.ndim != 1):
+                data = data.tobytes()  # whose length would not be its bytes
         if self.eof_written:
             raise RuntimeError("Cannot call write() after write_eof()")
-        if isinstance(data, memoryview) and (data.itemsize != 1 or not data.c_contiguous or data.ndim != 1):
-            data = data.tobytes()  # whose length would not be its bytes
         size = len(data)
         if not size:
             return

@@ -21,6 +21,9 @@ NEEDS_CSUM, DATA_VALID = 1, 2
 FRAME_MAX = 65536 + 64
 HEADS_MAX = 16
 """TCP and UDP over IPv4 and IPv6, and nothing: a user of raw frames may have more."""
+ALONE_MIN = 8
+"""When so many frames in a row came alone, only every so many-th time is it asked whether there is another: it costs a
+system call, and poll tells of one too."""
 COPIED = 2048
 """Bytes: below that, joining the pieces costs less than the kernel's looking at each."""
 _HEADER = Struct("<BBHHHH")
@@ -63,6 +66,8 @@ class Tap:
         self.offloads = Offload.CHECKSUM | Offload.TSO4 | Offload.TSO6
         self._heads: dict[int, bytes] = {}
         """Headers of frames that are not to be cut, by where their checksum is to be put: always the same few."""
+        self._alone = 0
+        """How often in a row receive() found a frame, and no other behind it."""
         self.dropped = 0
         """Frames that the kernel refused: the device is down, or has no room."""
 
@@ -74,10 +79,15 @@ class Tap:
         """See Network."""
         frames: list[Incoming] = []
         read, descriptor, unpack = os.read, self._descriptor, _HEADER.unpack_from
+        alone = self._alone
+        if alone > ALONE_MIN and alone % ALONE_MIN:
+            self._alone = alone + 1
+            limit = min(limit, 1)
         while len(frames) < limit:
             try:
                 data = read(descriptor, FRAME_MAX)
             except BlockingIOError:
+                self._alone = alone + 1 if len(frames) <= 1 else 0
                 break
             except OSError as error:
                 raise DeviceLost(f"the tap device is gone: {error.strerror}") from error

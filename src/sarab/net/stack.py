@@ -51,6 +51,8 @@ PMTU_LIFETIME = 600 * SECOND
 
 _QUICK = Struct("!6s6xHHHHHHH12sIIBBH4xIII")
 """Of Ethernet, IPv4 without options (its words but the addresses) and TCP with timestamps: what is looked at."""
+_Quick = tuple[bytes, int, int, int, int, int, int, int, bytes, int, int, int, int, int, int, int, int]
+"""What comes of it. Said, mypyc adds the numbers without making objects of them."""
 _QUICK_SIZE: Final = 66
 _IPV4: Final = 0x0800
 _VERSION: Final = 0x45
@@ -353,15 +355,16 @@ class Stack:
         """Return when poll() must be called; 0: at once."""
         if self._loopback:
             return 0
-        times = [self.tcp.deadline(), self.ipv4.reassembly.deadline(), self.names.deadline()]
-        times.append(self.ipv6.reassembly.deadline())
+        due = sooner(self.tcp.deadline(), self.ipv4.reassembly.deadline())
+        due = sooner(due, self.names.deadline())
+        due = sooner(due, self.ipv6.reassembly.deadline())
         for interface in self.interfaces:
-            times.append(interface.neighbours.deadline())
+            due = sooner(due, interface.neighbours.deadline())
             if interface.leases is not None:
-                times.append(interface.leases.client.deadline())
+                due = sooner(due, interface.leases.client.deadline())
             if interface.ipv6:
-                times.append(self.ipv6.discovery.deadline(interface))
-        return min((time for time in times if time is not None), default=None)
+                due = sooner(due, self.ipv6.discovery.deadline(interface))
+        return due
 
     # ---- frames that come ----------------------------------------------------------------------------------------
 
@@ -399,35 +402,18 @@ class Stack:
         False: it was not looked at further, and goes the long way.
         """
         size = len(data)
-        (
-            mac,
-            kind,
-            tos,
-            length,
-            ident,
-            fragment,
-            ttl,
-            stored,
-            way,
-            seq,
-            ack,
-            offset,
-            flags,
-            window,
-            lead,
-            value,
-            echo,
-        ) = _QUICK.unpack_from(data if size >= _QUICK_SIZE else data.ljust(_QUICK_SIZE, b"\0"))
+        got: _Quick = _QUICK.unpack_from(data if size >= _QUICK_SIZE else data.ljust(_QUICK_SIZE, b"\0"))
+        mac, kind, tos, length, ident, piece, ttl, stored, way, seq, ack, offset, flags, window, lead, value, echo = got
         # `tos` is with the version before it, `ttl` with the protocol behind it: the words of which the sum is made.
-        if kind != _IPV4 or tos >> 8 != _VERSION or ttl & 0xFF != _TCP or fragment & 0x3FFF:
+        if kind != _IPV4 or tos >> 8 != _VERSION or ttl & 0xFF != _TCP or piece & 0x3FFF:
             return False
-        end: int = 14 + length
+        end = 14 + length
         flow = self.tcp.ways.get(way)
         if flow is None or flow.stays or mac != interface.mac or not 54 <= end <= size:
             return False
         if flow.local[0] not in interface.own:
             return False
-        if (tos + length + ident + fragment + ttl + stored + flow.addresses_sum) % 65535:
+        if (tos + length + ident + piece + ttl + stored + flow.addresses_sum) % 65535:
             return False
         if not was_verified:
             initial = pseudo_header(flow.remote[0], flow.local[0], _TCP, length - 20)
@@ -588,3 +574,10 @@ class Stack:
         if len(destination) == 16:
             return self.ipv6.path(now, source, destination, changes)
         return self.ipv4.path(now, source, destination, changes)
+
+
+def sooner(one: int | None, other: int | None) -> int | None:
+    """Return the deadline that comes first; None: there is none."""
+    if one is None or (other is not None and other < one):
+        return other
+    return one

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import select
+import socket
 import subprocess
 
 import pytest
 
-from sarab.driver.tap import Tap
+from sarab.driver import tap
+from sarab.driver.tap import ALONE_MIN, HEADER_SIZE, Tap
 from tests.namespace import inside_command, missing, run_inside
 
 FAR_END = """
@@ -39,6 +43,31 @@ class Linux:
             self.socket.send(bytes(10) + frame.header + bytes(frame.payload))
         return len(frames)
 """
+
+
+def test_frames_behind_one_that_mostly_comes_alone_are_told_of_and_soon_come_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wire, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with wire, end:
+        end.setblocking(False)
+        with monkeypatch.context() as patched:  # a device that has frames as a socket of packets has
+            patched.setattr(os, "open", lambda path, flags: end.fileno())
+            patched.setattr(tap, "ioctl", lambda *arguments: 0)
+            card = Tap("lo")
+        sent = 0
+        for _ in range(3 * ALONE_MIN):
+            wire.send(bytes(HEADER_SIZE) + b"%d" % sent)
+            sent += 1
+            assert [frame.data for frame in card.receive(256)] == [b"%d" % (sent - 1)]
+        for _ in range(50):
+            wire.send(bytes(HEADER_SIZE) + b"%d" % sent)
+            sent += 1
+        together = []
+        while select.select([end], [], [], 0)[0]:
+            together.append([int(frame.data) for frame in card.receive(256)])
+        assert [number for numbers in together for number in numbers] == list(range(sent - 50, sent))
+        assert len(together) <= ALONE_MIN, "they came one by one"
 
 
 def test_it_keeps_what_a_card_promises_and_so_do_wrappers() -> None:

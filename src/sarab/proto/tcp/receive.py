@@ -123,7 +123,9 @@ class Receiver:
         chunks = self._chunks
         if size < SMALL and chunks:
             _put(chunks, data)
-        elif type(data) is memoryview and size < SMALL:
+        elif type(data) is bytes:
+            chunks.append(data)
+        elif size < SMALL:
             chunks.append(bytes(data))
         else:
             chunks.append(_own(data))
