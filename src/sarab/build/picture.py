@@ -20,8 +20,9 @@ SIZE, SMALL = 13, 11
 """Of letters, in pixels; a letter of these fonts is 0.6 of it wide."""
 LETTER = 0.6
 PADDING, LINE, GAP_X, GAP_Y, MARGIN = 12, 17, 90, 22, 16
-SWEEPS = 8
-"""Each moves nodes towards their neighbours; small graphs are at rest after three or four."""
+SWEEPS = 9
+"""Each moves nodes towards their neighbours; small graphs are at rest after three or four. The last goes forwards, as
+one reads."""
 KEYS_SHOWN_MAX = 6
 LABEL_LENGTH_MAX = 48
 FILLS = {"application": "#bfdbfe", "own": "#bbf7d0", "sarab": "#e2e8f0", "machine": "#fde68a"}
@@ -67,7 +68,7 @@ def svg(plan: Plan) -> str:
     edges = [(nodes[start], nodes[end], ", ".join(labels)) for (start, end), labels in needs.items()]
     _layer(list(nodes.values()), edges)
     ways, layers = _ways(list(nodes.values()), edges)
-    _place(layers)
+    _place(layers, ways)
     width = max(node.x + node.width for layer in layers for node in layer) + MARGIN
     height = max(node.y + node.height for layer in layers for node in layer) + MARGIN
     body = [line for way, label in ways for line in _edge(way, label)]
@@ -153,13 +154,14 @@ def _ways(
     return ways, layers
 
 
-def _place(layers: list[list[_Node]]) -> None:
+def _place(layers: list[list[_Node]], ways: Sequence[tuple[list[_Node], str]]) -> None:
     x = float(MARGIN)
-    for layer in layers:
+    for number, layer in enumerate(layers):
         span = max(node.width if node.kind else 0 for node in layer)
         for node in layer:
             node.x, node.span = x, span
-        x += span + GAP_X
+        labels = [_label(way, label) for way, label in ways if way[0].layer == number]
+        x += span + max(GAP_X, *(_width(label, 1) + 24 for label in ["", *labels]))
         _stack(layer, [float(index) for index in range(len(layer))])
     for sweep in range(SWEEPS):
         forwards = sweep % 2 == 0
@@ -207,9 +209,16 @@ def _edge(way: list[_Node], label: str) -> Iterable[str]:
     yield f'<path d="{path}" fill="none" stroke="{GREY}" stroke-width="1.5"/>'
     x, y = points[-1]
     yield f'<path d="M{x - 7:.0f} {y - 4:.0f} L{x:.0f} {y:.0f} L{x - 7:.0f} {y + 4:.0f} Z" fill="{GREY}"/>'
-    if label and label not in (way[-1].lines[0].partition(":")[0], way[-1].lines[0].lower()):
+    label = _label(way, label)
+    if label:
         x, y = points[0]
         yield f'<text x="{x + 6:.0f}" y="{y - 4:.0f}" font-size="{SMALL}" fill="{GREY}">{escape(label)}</text>'
+
+
+def _label(way: Sequence[_Node], label: str) -> str:
+    """What is written at an edge: nothing, if the node that it leads to says the same."""
+    head = way[-1].lines[0]
+    return "" if label in (head.partition(":")[0], head.lower()) else label
 
 
 def _port(node: _Node, side: list[_Node], other: _Node) -> float:
