@@ -8,6 +8,8 @@
 #include "thread/thread.h"
 
 #define PROTECTIONS (PROT_READ | PROT_WRITE | PROT_EXEC)
+#define STACK_BEGINNING (8 * PAGE_SIZE) /* measured: a thread of Python that waits has touched 7 pages */
+#define BESIDE_STACK (1024 * 1024 / PAGE_SIZE) /* pages: an arena of Python's. threading.Thread.start() waits for ever for a thread without memory */
 
 static bool sealed;
 static uint64_t heap_start, heap_end; /* of brk: any byte */
@@ -180,6 +182,19 @@ static bool any_owned(uint64_t start, uint64_t end)
 	return false;
 }
 
+/* The C library maps a thread's stack without access and then opens it. What every thread touches is taken here, so that there is no thread
+ * (an error of its maker) rather than one that dies at its first step; and none where it could not allocate anything. */
+static int64_t begin_stack(uint64_t start, uint64_t end)
+{
+	if (memory_available_pages() < BESIDE_STACK)
+		return -ENOMEM;
+	uint64_t from = end - MIN(end - start, (uint64_t)STACK_BEGINNING);
+	for (uint64_t at = end - PAGE_SIZE; at >= from; at -= PAGE_SIZE)
+		if (fault_resolve(at, true, false).signal != 0)
+			return -ENOMEM;
+	return 0;
+}
+
 int64_t sys_mprotect(const uint64_t *argument)
 {
 	uint64_t start = argument[0], length = ROUND_UP(argument[1], PAGE_SIZE), end = start + length;
@@ -222,6 +237,8 @@ int64_t sys_mprotect(const uint64_t *argument)
 		memory_uncharge(to_charge);
 		return error;
 	}
+	const struct mapping *last = mapping_at(mapping_index(end - 1));
+	bool new_stack = (protection & PROT_WRITE) != 0 && last->uncommitted && last->object == NULL && last->protection == PROT_NONE;
 	for (size_t i = mapping_index(start); i < mapping_count() && mapping_at(i)->start < end; i++) {
 		struct mapping *m = mapping_at(i);
 		if ((protection & PROT_WRITE) != 0 && !m->shared && !m->uncommitted)
@@ -230,7 +247,7 @@ int64_t sys_mprotect(const uint64_t *argument)
 		entries_protect(m, m->start, m->end);
 	}
 	mapping_join(start, end);
-	return 0;
+	return new_stack ? begin_stack(start, end) : 0;
 }
 
 /* ---- mremap -------------------------------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,9 @@
 /* Strict commit accounting. What a mapping may write to is promised when it is made, so running out is ENOMEM (a MemoryError), not a kill.
  *
  *   promised   charged pages that have no frame yet
- *   a charge   succeeds while free frames >= promised + what the kernel keeps for page tables and objects
+ *   a charge   succeeds while free frames >= promised + what the kernel keeps for page tables and objects + what stacks may still grow into
+ *
+ * Nothing can tell a thread that its stack cannot grow, so stacks go on growing for a while when all else is refused already.
  */
 #include "memory/memory.h"
 
@@ -12,9 +14,14 @@ static uint64_t reserve(void)
 	return 48 + frames_total_count() / 128;
 }
 
+static uint64_t for_stacks(void)
+{
+	return 64 + frames_total_count() / 256;
+}
+
 bool memory_charge(uint64_t pages)
 {
-	if (pages > frames_free_count() || frames_free_count() - pages < promised + reserve())
+	if (pages > frames_free_count() || frames_free_count() - pages < promised + reserve() + for_stacks())
 		return false;
 	promised += pages;
 	return true;
@@ -53,6 +60,6 @@ void commit_give_back(uint64_t frame, bool charged)
 
 uint64_t memory_available_pages(void)
 {
-	uint64_t kept = promised + reserve();
+	uint64_t kept = promised + reserve() + for_stacks();
 	return frames_free_count() > kept ? frames_free_count() - kept : 0;
 }

@@ -89,6 +89,46 @@ def test_memory_that_is_not_there_is_a_memory_error_and_the_program_goes_on(tmp_
     assert int(shown.split()[2]) > 24
 
 
+def test_threads_without_memory_are_an_error_of_their_maker_and_stacks_still_grow(tmp_path: Path) -> None:
+    program = """
+        import mmap, threading
+
+        def deep(count):
+            made = []
+            for _ in range(count):
+                made = [made]
+            return made
+
+        nested = deep(900)
+        wait, threads = threading.Event(), []
+        try:
+            while True:
+                threads.append(threading.Thread(target=wait.wait))
+                threads[-1].start()
+        except (RuntimeError, MemoryError) as error:
+            del threads[-1]
+            wait.set()
+            print(type(error).__name__)
+        for thread in threads:
+            thread.join()
+        pieces, size = [], 1 << 20
+        while size >= mmap.PAGESIZE:
+            try:
+                pieces.append(mmap.mmap(-1, size))
+                pieces[-1][0] = 1
+            except OSError:
+                size //= 2
+        try:
+            repr(nested)
+        except MemoryError:
+            pass
+        pieces.clear()
+        print(len(repr(nested)))
+        """
+    shown = text(run(tmp_path, program, memory_mib=48))
+    assert shown in ("RuntimeError\n1802\n", "MemoryError\n1802\n")
+
+
 @pytest.mark.emulated_too
 def test_a_computing_thread_starves_nobody(tmp_path: Path) -> None:
     program = """
