@@ -123,6 +123,11 @@ def test_entry_whose_test_passes_fails_the_run() -> None:
     assert not result.good
 
 
+def test_entry_whose_test_fails_as_a_process_too_is_not_stale() -> None:
+    entry = comparison.Expected("test.test_x.T.c", "no headers in an image")
+    assert comparison.compare(_reports(c=FAILED), _reports(c=FAILED), [entry]).good
+
+
 def test_entry_of_the_kernel_is_not_stale_for_a_process_over_our_stack() -> None:
     entry = comparison.Expected("test.test_x.T.c", "no such device")
     assert comparison.compare(_reports(c=PASSED), _reports(c=PASSED), [entry], of_image=False).good
