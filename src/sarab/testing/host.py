@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sarab.aio.network import NetworkDriver
 from sarab.driver.disk_memory import MemoryDisk
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from sarab.testing.link import Link
     from sarab.testing.world import World
 
+T = TypeVar("T")
 STATUS_KILLED = 137
 """Of a host that was killed, as of a machine (sarab.machine.outcome)."""
 STATUS_STOPPED = 143
 """128 + SIGTERM: of an application that ends by being cancelled."""
+SECTOR_SIZE = 512
 DISK_SECTORS = 2048
 """Of a disk that a test says nothing about: 1 MiB."""
 PREFIX = 16
@@ -62,9 +64,9 @@ class Run:
             self.host.console.write(text)
         return True
 
-    def disk(self, name: str) -> MemoryDisk:
-        """Return the host's disk of this name, made if there is none."""
-        disk = self.disks[name] = self.host.disk(name)
+    def disk(self, name: str, size: int) -> MemoryDisk:
+        """Return the host's disk of this name, made of so many bytes if there is none."""
+        disk = self.disks[name] = self.host.disk(name, sectors=size // SECTOR_SIZE)
         return disk
 
     async def finish(self) -> None:
@@ -108,7 +110,7 @@ class Host:
         self.run: Run | None = None
         """The run that is, or was the last."""
         self._disks: dict[str, MemoryDisk] = {}
-        self._kept: dict[str, object] = {}
+        self._kept: dict[str, Any] = {}
         self._program: Callable[[Run], Awaitable[int | None]] | None = None
         self._asked = False
 
@@ -120,17 +122,21 @@ class Host:
         """Whether its program runs."""
         return self.run is not None and self.run.alive
 
-    def disk(self, name: str, *, sectors: int = DISK_SECTORS, sector_size: int = 512) -> MemoryDisk:
+    def disk(self, name: str, *, sectors: int = DISK_SECTORS, sector_size: int = SECTOR_SIZE) -> MemoryDisk:
         """Return its disk, made of zeros when it is first asked for."""
         if name not in self._disks:
             self._disks[name] = MemoryDisk(sectors, sector_size=sector_size)
         return self._disks[name]
 
-    def keep(self, name: str, make: Callable[[], object]) -> object:
-        """Return what is kept under a name, made when it is first asked for: it outlives the runs, as a disk does."""
+    def keep(self, name: str, make: Callable[[], T]) -> T:
+        """Return what is kept under a name, made when it is first asked for: it outlives the runs, as a disk does.
+
+        A store and a file system are kept so: each change to them survives kill(), flushed or not.
+        """
         if name not in self._kept:
             self._kept[name] = make()
-        return self._kept[name]
+        kept: T = self._kept[name]
+        return kept
 
     # ---- its life ------------------------------------------------------------------------------------------------
 

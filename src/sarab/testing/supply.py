@@ -11,7 +11,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from sarab.aio.packets import StackEthernet, StackIP
 from sarab.aio.stack import AsyncioStack
@@ -19,16 +19,20 @@ from sarab.device.block import Block
 from sarab.device.clock import Clock
 from sarab.device.console import Console
 from sarab.device.ethernet import Ethernet
+from sarab.device.file_system import FileSystem
+from sarab.device.key_value import KeyValue
 from sarab.device.log import Log
 from sarab.device.network import Network
 from sarab.device.random import Random
 from sarab.device.stack import Stack
+from sarab.storage.memory import MemoryKeyValue
+from sarab.storage.memory_files import MemoryFileSystem
 from sarab.testing.devices import HostClock, HostLog, HostRandom
 from sarab.testing.virtual import current
 from sarab.wiring import values
 from sarab.wiring.errors import WiringError
 from sarab.wiring.graph import APPLICATION, Configuration, Graph, resolve
-from sarab.wiring.keys import Name
+from sarab.wiring.keys import Key, Name, Size
 from sarab.wiring.live import call
 from sarab.wiring.run import Lifetimes
 from sarab.wiring.signature import title
@@ -37,6 +41,8 @@ from sarab.wiring.unikernel import Unikernel
 if TYPE_CHECKING:
     from sarab.testing.host import Run
 
+DISK_SIZE = Size("1MiB")
+STORE_SIZE = Size("16MiB")
 Program = Callable[["Run"], Awaitable[int | None]]
 
 
@@ -44,8 +50,8 @@ def _here() -> Run:
     return cast("Run", current.get())
 
 
-def _block(name: Name) -> Block:
-    return _here().disk(name)
+def _block(name: Name, *, size: Annotated[Size, Key("how large it is")] = DISK_SIZE) -> Block:
+    return _here().disk(name, size)
 
 
 def _clock() -> Clock:
@@ -54,6 +60,14 @@ def _clock() -> Clock:
 
 def _console() -> Console:
     return _here().host.console
+
+
+def _file_system(name: Name, *, size: Annotated[Size, Key("bytes that it holds at most")] = STORE_SIZE) -> FileSystem:
+    return _here().host.keep(f"files {name}", lambda: MemoryFileSystem(size))
+
+
+def _key_value(name: Name, *, size: Annotated[Size, Key("bytes that it holds at most")] = STORE_SIZE) -> KeyValue:
+    return _here().host.keep(f"values {name}", lambda: MemoryKeyValue(size))
 
 
 def _log() -> Log:
@@ -85,6 +99,8 @@ DEVICES: dict[str, Callable[..., object]] = {
     "sarab.device.clock:Clock": _clock,
     "sarab.device.console:Console": _console,
     "sarab.device.ethernet:Ethernet": _ethernet,
+    "sarab.device.file_system:FileSystem": _file_system,
+    "sarab.device.key_value:KeyValue": _key_value,
     "sarab.device.log:Log": _log,
     "sarab.device.network:Network": _network,
     "sarab.device.random:Random": _random,

@@ -250,14 +250,17 @@ def _frames(coroutine: Any) -> Iterator[FrameType]:
 
 
 def _where(task: asyncio.Task[Any]) -> str:
+    called = task.get_name()
+    if called == "None":  # Python 3.13.0 says so of a task without a name
+        called = "a task"
     frames = list(_frames(task.get_coro()))
     own = [frame for frame in frames if not _is_plumbing(frame.f_code.co_filename)]
     if not frames:
-        return f"{task.get_name()} has not begun, or is about to end"
+        return f"{called} has not begun, or is about to end"
     frame = (own or frames)[-1]
     name, line = frame.f_code.co_filename, frame.f_lineno
     text = linecache.getline(name, line).strip()
-    return f"{task.get_name()} waits in {frame.f_code.co_name} ({name.rpartition('/')[2]}:{line}): {text}".rstrip(": ")
+    return f"{called} waits in {frame.f_code.co_name} ({name.rpartition('/')[2]}:{line}): {text}".rstrip(": ")
 
 
 def _is_plumbing(name: str) -> bool:

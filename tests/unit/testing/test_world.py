@@ -14,7 +14,22 @@ from typing import Annotated, Any, cast
 
 import pytest
 
-from sarab import TCP, Block, Clock, Console, Key, Log, Network, Random, Resolver, Stack, unikernel
+from sarab import (
+    TCP,
+    Block,
+    Clock,
+    Console,
+    FileSystem,
+    Key,
+    KeyValue,
+    Log,
+    Metrics,
+    Network,
+    Random,
+    Resolver,
+    Stack,
+    unikernel,
+)
 from sarab.aio.packets import StackIP
 from sarab.aio.stack import AsyncioStack
 from sarab.device.errors import DeviceLost
@@ -173,6 +188,39 @@ def test_a_host_that_dies_loses_what_was_not_flushed_and_boots_again_with_its_di
     lost = World(1).run(lambda world: scenario(world, False))
     assert lost[0] == "1"
     assert int(lost[-1]) < 9, "every write survived, though none was flushed"
+
+
+def test_a_store_and_files_outlive_their_host_as_disks_do() -> None:
+    @unikernel
+    async def notes(values: KeyValue, files: FileSystem, metrics: Metrics) -> int:
+        metrics.counter("boots_total").add()
+        count = int(await values.get("count")) + 1 if await values.exists("count") else 1
+        await values.set("count", str(count).encode())
+        await files.write("/count", str(count).encode())
+        assert "boots_total 1" in metrics.exposition()
+        await asyncio.sleep(60)
+        return int(await files.read("/count"))
+
+    async def scenario(world: World) -> None:
+        host = world.start(notes)
+        await world.sleep(1)
+        host.kill()
+        host.boot()
+        assert await host.result() == 2
+
+    World().run(scenario)
+
+
+def test_a_disk_is_as_large_as_its_key_says() -> None:
+    @unikernel
+    async def sectors(data: Block) -> int:
+        return data.sectors
+
+    async def scenario(world: World) -> None:
+        assert await world.start(sectors).result() == 2048
+        assert await world.start(sectors, data_size="8KiB").result() == 16
+
+    World().run(scenario)
 
 
 def test_clock_and_random_of_a_host_come_from_the_world() -> None:
@@ -405,7 +453,7 @@ def test_the_devices_of_a_host_keep_what_every_device_promises() -> None:
 
 def test_the_disk_of_a_host_keeps_what_every_disk_promises() -> None:
     numbers = itertools.count()
-    check_block(lambda: here().disk(f"disk{next(numbers)}"), on_a_host)
+    check_block(lambda: here().disk(f"disk{next(numbers)}", 4 << 20), on_a_host)
 
 
 def test_an_application_speaks_over_the_stack_device() -> None:
