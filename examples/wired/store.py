@@ -10,7 +10,7 @@ The store is a provider of its own: it needs a Block, and provides what the serv
 import asyncio
 from typing import Annotated, Protocol
 
-from sarab import Block, Flow, Key, Stack, unikernel
+from sarab import Block, Console, Flow, Key, Stack, unikernel
 
 ENTRY_MAX = 400
 """Bytes of a key and its value together: an entry fills one sector at most."""
@@ -97,8 +97,11 @@ async def serve(flow: Flow, store: Store) -> None:
 
 
 @unikernel(providers=[journal])
-async def main(stack: Stack, data: Store, *, port: Annotated[int, Key("TCP port to listen on")] = 6000) -> None:
+async def main(
+    stack: Stack, data: Store, console: Console, *, port: Annotated[int, Key("TCP port to listen on")] = 6000
+) -> None:
     """Keep values under keys, on a disk."""
     async with await stack.listen_tcp(port) as listener, asyncio.TaskGroup() as tasks:
+        console.write("storing\n")
         async for flow in listener:
             tasks.create_task(serve(flow, data))
