@@ -7,7 +7,6 @@ until a file of it changes.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -28,6 +27,9 @@ CONFIGURATIONS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
 FOLDERS_UP_MAX = 8
 """Of the folders above an application that are looked through for a configuration."""
 ERRORS_SHOWN_MAX = 20
+FILES_MAX = 2000
+"""Of an application's folder: to look at more takes as long as mypy does, which is then asked each time."""
+NOT_OURS = frozenset({"node_modules", "site-packages", "build", "dist"})
 _LINE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::\d+)?: (?P<severity>error|note|warning): (?P<text>.*)")
 _ARGUMENT = re.compile(r"""Argument .* has incompatible type ".*"; expected "(?P<expected>[^"]+)\"""")
 _OURS = Path(__file__).parents[1]
@@ -47,8 +49,9 @@ def check(wired: Wired, analysis: Analysis, cache: Cache) -> str | None:
     if not is_possible():
         return "mypy is not installed beside this interpreter, so types were not checked: pip install mypy."
     configuration = find_configuration(wired.application.project or wired.application.root)
-    key = cache.key("types 2", *_inputs(wired, analysis, configuration))
-    if cache.get(key) is not None:
+    inputs = _inputs(wired, analysis, configuration)
+    key = cache.key("types 3", *inputs) if inputs is not None else None
+    if key is not None and cache.get(key) is not None:
         return None
     output, status = _run(wired, configuration, cache.folder / "mypy")
     problems = list(_problems(output, wired.plan, wired.main))
@@ -62,7 +65,8 @@ def check(wired: Wired, analysis: Analysis, cache: Cache) -> str | None:
         raise TypesError(
             f"The types of {wired.application.target} do not fit together (--no-types builds it)", tuple(shown)
         )
-    cache.put(key, b"right")
+    if key is not None:
+        cache.put(key, b"right")
     return None
 
 
@@ -131,17 +135,26 @@ def _meaning(plan: Plan, number: int) -> str:
     return plan.lines[max(known)] if known else f"{plan.entry.name} ({plan.entry.file}:{plan.entry.line})"
 
 
-def _inputs(wired: Wired, analysis: Analysis, configuration: Path | None) -> Iterable[str | bytes]:
-    """All that the answer depends on: other people's files by their size and time, for they are many."""
-    yield sys.version
-    yield wired.plan.source
-    yield configuration.read_bytes() if configuration is not None else b""
-    for name, found in sorted(analysis.closure.modules.items()):
-        if found.path is None or not found.path.endswith(".py"):
+def _inputs(wired: Wired, analysis: Analysis, configuration: Path | None) -> Iterable[str | bytes] | None:
+    """All that the answer depends on, files by their size and time; None if those are too many to look at.
+
+    Not the closure's files alone: mypy reads what is imported under `if TYPE_CHECKING` too.
+    """
+    files: list[str] = []
+    for folder, folders, names in os.walk(wired.application.root):
+        folders[:] = [name for name in folders if not name.startswith((".", "__pycache__")) and name not in NOT_OURS]
+        if "pyvenv.cfg" in names:
+            folders.clear()
             continue
-        if found.area is Area.APPLICATION:
-            yield name
-            yield hashlib.sha256(analysis.source(found)).digest()
-        elif found.area is Area.SITE:
-            status = os.stat(found.path)
-            yield f"{name} {status.st_mtime_ns} {status.st_size}"
+        files += [os.path.join(folder, name) for name in names if name.endswith((".py", ".pyi"))]
+        if len(files) > FILES_MAX:
+            return None
+    paths = [module.path or "" for module in analysis.closure.modules.values() if module.area is Area.SITE]
+    files += [path for path in paths if path.endswith(".py")]
+    settings = configuration.read_bytes() if configuration is not None else b""
+    return [sys.version, wired.plan.source, settings, *map(_stamp, sorted(files))]
+
+
+def _stamp(file: str) -> str:
+    status = os.stat(file)
+    return f"{file} {status.st_mtime_ns} {status.st_size}"

@@ -213,7 +213,8 @@ def test_strictness_is_the_projects_own(here: Path, shared_cache: Path) -> None:
     (here / "app.py").write_text(APPLICATION + "\n\ndef helper(x):\n    return x\n")
     checked(shared_cache)
     (here / "pyproject.toml").write_text(
-        "[tool.mypy]\n[[tool.mypy.overrides]]\nmodule = 'app'\ndisallow_untyped_defs = true\n"
+        "[tool.mypy]\nignore_missing_imports = true\n"
+        "[[tool.mypy.overrides]]\nmodule = 'app'\ndisallow_untyped_defs = true\n"
     )
     with pytest.raises(TypesError) as caught:
         checked(shared_cache)
@@ -243,6 +244,19 @@ def test_types_that_were_right_are_not_checked_again(
     monkeypatch.setattr(typecheck, "_run", lambda *_: ("", 2))
     checked(shared_cache)
     (here / "app.py").write_text(APPLICATION + "# another\n")
+    with pytest.raises(TypesError):
+        checked(shared_cache)
+
+
+def test_module_that_only_types_need_is_checked_again_when_it_changes(here: Path, shared_cache: Path) -> None:
+    (here / "kinds.py").write_text("Port = int\n")
+    (here / "app.py").write_text(
+        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nfrom sarab import unikernel\n"
+        "if TYPE_CHECKING:\n    from kinds import Port\n"
+        "@unikernel\nasync def main() -> None: ...\ndef f() -> Port:\n    return 1\n"
+    )
+    checked(shared_cache)
+    (here / "kinds.py").write_text("Port = bytes\n")
     with pytest.raises(TypesError):
         checked(shared_cache)
 
