@@ -135,6 +135,8 @@ def test_key_that_hides_an_option_is_refused(here: Path, capsys: pytest.CaptureF
 def test_run_says_where_keys_stand(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = failed(capsys, "run", "app.py", "--port", "80")
     assert "--port is a key of the application, and those stand behind --: sarab run app.py -- --port VALUE" in told
+    told = failed(capsys, "run", "app.py", "--place", "far")
+    assert "--place is decided when an image is built: sarab build APPLICATION --place VALUE, and run the image" in told
     told = failed(capsys, "run", "app.py", "--lodu")
     assert "there is no option --lodu (did you mean --loud?); keys of the application stand behind --" in told
     assert "did you mean --publish?" in failed(capsys, "run", "app.py", "--pubish", "1")

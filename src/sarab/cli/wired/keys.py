@@ -76,6 +76,11 @@ def refuse_key(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
         names = {word: key for key in plan.keys for word in _words(key)} if plan is not None else {}
         if unknown in names:
             value = "" if names[unknown].flag else " VALUE"
+            if names[unknown].stage == "build":
+                raise UsageError(
+                    f"{unknown} is decided when an image is built: sarab build APPLICATION {unknown}{value}, "
+                    "and run the image"
+                ) from None
             raise UsageError(
                 f"{unknown} is a key of the application, and those stand behind --: "
                 f"sarab run {spec} -- {unknown}{value}"
