@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.docs.tutorial import Block, Mismatch, Session, blocks, commands, execute, matches
 
-FOLDER = Path(__file__).parents[2] / "docs" / "tutorial"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "tutorial"
 PAGES = sorted(FOLDER.glob("*.md"))
 
 
@@ -20,6 +24,21 @@ def test_the_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
 
 def test_the_tutorial_has_its_pages() -> None:
     assert [page.stem for page in PAGES] == ["01-hello", "02-web", "03-two-services", "04-custom-device", "05-testing"]
+
+
+def test_pyright_strict_accepts_the_programs_of_the_pages(tmp_path: Path) -> None:
+    pytest.importorskip("basedpyright", reason="basedpyright is not installed (make setup)")
+    for page in PAGES:
+        for block in blocks(page):
+            if block.kind == "python":
+                file = tmp_path / page.stem.replace("-", "_") / block.name
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(block.text)
+    settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "extraPaths": [str(ROOT / "src")]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "basedpyright", "-p", str(tmp_path), "--pythonpath", sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_page_that_lies_is_found_out(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ OF_THE_HOST = {"pytest_cov.plugin", "xdist.plugin", "xdist.looponfail"}
 """Plugins that watch or share out the work of this machine."""
 ALWAYS = ("_pytest.*", "pluggy.*", "iniconfig", "sarab.testing.plugin", "sarab.testing.world")
 LOST_WORDS = ("-x", "--exitfirst", "--sarab", "--lf", "--last-failed", "--ff", "--failed-first", "--nf", "--sw",
-              "--stepwise", "--pdb", "--trace", "-q", "-v", "--quiet", "--verbose", "--co", "--collect-only", "--cov",
+              "--stepwise", "--pdb", "--trace", "-q", "--quiet", "--co", "--collect-only", "--cov",
               "--no-cov", "--no-header", "--no-summary")  # fmt: skip
 """Options that are the host's own."""
 LOST_PAIRS = ("-k", "-m", "-n", "-c", "-r", "-p", "--maxfail", "--junitxml", "--junit-xml", "--junit-prefix",
@@ -209,8 +209,9 @@ def _kept(words: Iterable[str], places: set[str]) -> Iterator[str]:
             if not equals and rest:
                 rest.pop(0)
             continue
-        if name in LOST_WORDS or name.startswith("--sarab-") or word.startswith(("-v", "-q", "-r", "-k", "-m", "-n")):
-            if name.startswith("--sarab-") and not equals and rest:
+        of_the_machine = name.startswith("--sarab-") and name != "--sarab-seed"
+        if name in LOST_WORDS or of_the_machine or word.startswith(("-q", "-r", "-k", "-m", "-n")):
+            if of_the_machine and not equals and rest:
                 rest.pop(0)
             continue
         yield word

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+
+from sarab.testing.stage import _kept
 
 SUITE = """
 import asyncio, os, time
@@ -134,3 +137,13 @@ def test_wrong_options_are_a_sentence(project: Path) -> None:
     assert "ERROR: --sarab: 'much' is no size of memory" in done.stderr
     (project / "tests" / "test_one.py").write_text("import nowhere_at_all\n")
     assert run(project, "--sarab").returncode == 2, "what cannot be collected here is not run there"
+
+
+def test_options_that_mean_something_inside_go_there() -> None:
+    words = shlex.split(
+        "tests -x -vv -k 'a and b' -W error --sarab --sarab-timeout 3 --sarab-seed=7 --junitxml=out.xml --tb short "
+        "-o asyncio_mode=auto --maxfail 2 -p no:doctest"
+    )
+    assert list(_kept(words, {"tests"})) == [
+        "-vv", "-W", "error", "--sarab-seed=7", "--tb", "short", "-o", "asyncio_mode=auto",
+    ]  # fmt: skip

@@ -28,6 +28,7 @@ from sarab import (
     Random,
     Resolver,
     Stack,
+    choose,
     unikernel,
 )
 from sarab.aio.packets import StackIP
@@ -207,6 +208,26 @@ def test_a_store_and_files_outlive_their_host_as_disks_do() -> None:
         host.kill()
         host.boot()
         assert await host.result() == 2
+
+    World().run(scenario)
+
+
+def test_a_key_chooses_a_provider() -> None:
+    def small() -> Block:
+        return MemoryDisk(8)
+
+    def large() -> Block:
+        return MemoryDisk(800)
+
+    @unikernel(devices={"data": choose("kind", {"small": small, "large": large})})
+    async def sectors(data: Block) -> int:
+        return data.sectors
+
+    async def scenario(world: World) -> None:
+        assert await world.start(sectors).result() == 8
+        assert await world.start(sectors, kind="large").result() == 800
+        with pytest.raises(WiringError, match="the key kind wants one of small, large, and 'vast' is not"):
+            world.start(sectors, kind="vast")
 
     World().run(scenario)
 
