@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from os import urandom
 from struct import Struct
 
-from sarab.device.network import DeviceLost, Incoming, Offload, Outgoing
+from sarab.device.network import DeviceLost, Incoming, Offload, Outgoing, incoming
 from sarab.driver.virtio.platform import Platform
 from sarab.driver.virtio.queue import F_WRITE, VirtQueue, ring_size
 from sarab.driver.virtio.transport import F_EVENT_IDX, Transport
@@ -175,7 +175,7 @@ class VirtioNet:
                 for other, _ in group:
                     self._give(other)
             verified = flags & (NEEDS_CSUM | DATA_VALID) != 0
-            frames.append(Incoming(data, verified, gso_size if gso_type & 0x7F else 0))
+            frames.append(incoming((data, verified, gso_size if gso_type & 0x7F else 0)))
 
     def _rest(self, missing: int) -> list[tuple[int, int]]:
         """Return the buffers of a long frame that the device has used with it (section 5.1.6.4.1)."""
