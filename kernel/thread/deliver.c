@@ -85,7 +85,7 @@ bool signal_deliver(struct trap_frame *frame)
 	int signal;
 
 	while ((signal = pending_take(&t->pending, ~t->signal_mask, &info)) != 0 ||
-	       (signal = pending_take(&process_pending, ~t->signal_mask, &info)) != 0) {
+	       (signal = pending_take(&process_pending, signals_of_process(t) & ~t->signal_mask, &info)) != 0) {
 		struct sigaction *action = &signal_actions[signal];
 		if (signal_is_ignored(signal))
 			continue;

@@ -149,7 +149,7 @@ static void notify(struct thread *to, uint64_t bit)
 			thread_unblock(to);
 		return;
 	}
-	/* To the process: who runs will see it; else the oldest who would take it (Python handles signals in its main thread). */
+	/* To the process: as signals_of_process() says. */
 	struct thread *chosen = NULL;
 	LIST_FOR_EACH(node, &threads) {
 		struct thread *t = THREAD_OF(node);
@@ -256,9 +256,25 @@ void signal_fault(struct trap_frame *frame, int signal, int code, uint64_t addre
 
 /* ---- masks ---------------------------------------------------------------------------------------------------------------------- */
 
+uint64_t signals_of_process(const struct thread *t)
+{
+	uint64_t set = process_pending.set;
+	bool older = true;
+	if (set == 0)
+		return 0;
+	LIST_FOR_EACH(node, &threads) {
+		const struct thread *other = THREAD_OF(node);
+		if (other == t)
+			older = false;
+		else
+			set &= ~(other->waiting_for | (older ? ~other->signal_mask : 0)) | t->waiting_for;
+	}
+	return set;
+}
+
 bool signal_pending(void)
 {
-	return (current->pending.set | process_pending.set) & (~current->signal_mask | current->waiting_for);
+	return (current->pending.set | signals_of_process(current)) & (~current->signal_mask | current->waiting_for);
 }
 
 /* A thread that was woken for a signal of the process may no longer take it: somebody else must. */

@@ -32,6 +32,9 @@ int signal_send(struct thread *to, const siginfo_t *info);
 void signal_send_kernel(struct thread *to, int signal);
 bool signal_is_ignored(int signal); /* by its action now */
 bool signal_default_ignores(int signal);
+/* What waits for the process and is this thread's: not what another waits for in sigwait(), else the oldest's who does not block it. Linux gives
+ * the main thread the first chance, too, and Python counts on it: a handler that runs in another thread interrupts no call of the main one. */
+uint64_t signals_of_process(const struct thread *t);
 void signals_rehome(void); /* wakes threads for what waits for the process */
 void signal_mask_set(uint64_t mask);
 

@@ -129,6 +129,37 @@ def test_threads_without_memory_are_an_error_of_their_maker_and_stacks_still_gro
     assert shown in ("RuntimeError\n1802\n", "MemoryError\n1802\n")
 
 
+def test_a_signal_interrupts_the_main_thread_whoever_runs_when_it_comes(tmp_path: Path) -> None:
+    program = """
+        import os, select, signal, threading, time
+
+        class Alarm(Exception):
+            pass
+
+        def handler(number, frame):
+            raise Alarm
+
+        over = False
+
+        def compute():
+            while not over:
+                sum(range(1000))
+
+        signal.signal(signal.SIGALRM, handler)
+        threading.Thread(target=compute).start()
+        reader, _ = os.pipe()
+        for _ in range(5):
+            begun = time.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            try:
+                select.select([reader], [], [], 10)
+            except Alarm:
+                print("interrupted" if time.monotonic() - begun < 5 else "late")
+        over = True
+        """
+    assert text(run(tmp_path, program)) == "interrupted\n" * 5
+
+
 @pytest.mark.emulated_too
 def test_a_computing_thread_starves_nobody(tmp_path: Path) -> None:
     program = """
