@@ -32,6 +32,18 @@ const Elf64_Phdr *elf_segments(const void *file)
 	return (const void *)((const char *)file + ((const Elf64_Ehdr *)file)->e_phoff);
 }
 
+uint64_t elf_first_segment(const void *file, uint64_t size)
+{
+	if (elf_check(file, size) != NULL)
+		return size;
+	const Elf64_Ehdr *h = file;
+	const Elf64_Phdr *segment = elf_segments(file);
+	for (unsigned i = 0; i < h->e_phnum; i++, segment++)
+		if (segment->p_type == PT_LOAD)
+			return segment->p_offset == 0 ? segment->p_filesz : size;
+	return size;
+}
+
 bool image_executable(uint32_t number, uint64_t offset, uint64_t length)
 {
 	const struct image_node *node = image_node(number);

@@ -112,7 +112,8 @@ void entries_populate(const struct mapping *m)
 		return;
 	if (pvm && !m->shared && (m->protection & PROT_WRITE) != 0)
 		return; /* mostly written to, which is cheaper where nothing has to be taken back */
-	uint64_t end = m->start + MIN(m->end - m->start, ROUND_UP(m->object->size, PAGE_SIZE) - MIN(m->offset, ROUND_UP(m->object->size, PAGE_SIZE)));
+	uint64_t size = ROUND_UP(m->offset == 0 && m->object->eager != 0 ? m->object->eager : m->object->size, PAGE_SIZE);
+	uint64_t end = m->start + MIN(m->end - m->start, size - MIN(m->offset, size));
 	uint64_t flags = entry_flags(m, 0);
 	for (uint64_t at = m->start; at < end;) {
 		uint64_t *entry = user_entry(at, true);

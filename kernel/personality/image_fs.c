@@ -60,6 +60,7 @@ struct inode *image_inode(uint32_t number)
 			.operations = &mapping_operations,
 			.size = node->size,
 			.in_place = node->flags & IMAGE_PAGE_ALIGNED,
+			.eager = node->flags & IMAGE_PAGE_ALIGNED ? elf_first_segment(image_data(node), node->size) : 0,
 			.inode_number = (uint64_t)number + 1,
 		};
 		*place = made;
