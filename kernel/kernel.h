@@ -152,6 +152,7 @@ struct mappable {
 	const struct mappable_operations *operations;
 	uint64_t size;		/* bytes now */
 	bool in_place;		/* frames never change or go: may be mapped eagerly */
+	uint64_t eager;		/* not 0: no more of a mapping of the file's start, for ld.so maps the other segments over the rest */
 	bool writable;		/* MAP_SHARED with PROT_WRITE is possible */
 	bool closures;		/* libffi's: asked for as code, mapped without execute permission, its jumps made by cpu/trampoline.c */
 	bool uncached;		/* device registers: the CPU caches nothing of them. Shared mappings only */
