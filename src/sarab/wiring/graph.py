@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -38,6 +39,9 @@ OVER_THE_STACK = {f"sarab.device.stack:{name}" for name in ("Stack", "TCP", "UDP
 """What sarab makes of these stands on the machine's first card, which the network stack drives."""
 RAW_CARD = "sarab.device.network:Network"
 DISK = "sarab.device.block:Block"
+DISK_NAME_MAX = 20
+DISK_NAME = re.compile(rf"[a-z0-9_-]{{1,{DISK_NAME_MAX}}}")
+"""A disk is found by its serial number, which has 20 bytes (virtio 1.3 section 5.2.6.1); sarab.machine.block agrees."""
 DEVICES_MAX = 256
 """In one graph: more is a mistake that makes ever new ones."""
 APPLICATION = ""
@@ -70,6 +74,8 @@ class Device:
     """Parameter -> device."""
     called: str = ""
     """What its provider is told as its name; of a card the machine's name for it."""
+    chain: str = ""
+    """Who asked for it first."""
 
 
 @dataclass
@@ -108,6 +114,14 @@ class Configuration(NamedTuple):
 def resolve(application: Unikernel[Any], target: str, configuration: Configuration | None = None) -> Graph:
     """Return the graph of an application. Raises WiringError."""
     return _Resolver(application, target, configuration or Configuration()).graph()
+
+
+def _value(kind: Kind, text: str) -> Any:
+    """Return what a text is as a value of a kind; None if it is none."""
+    try:
+        return kind.read(text)
+    except ValueError:
+        return None
 
 
 def type_key(kind: Any) -> str:
@@ -316,7 +330,9 @@ class _Resolver:
         if len(self._made) + len(self._opening) >= DEVICES_MAX:
             raise WiringError(f"the application needs more than {DEVICES_MAX} devices", self._chain(line)[:8])
         self._opening.append((*key, line))
-        device = Device(self._identity(name, wanted), name, wanted, signature, candidate.shipped, called=name)
+        device = Device(
+            self._identity(name, wanted), name, wanted, signature, candidate.shipped, called=name, chain=line
+        )
         for parameter in signature.parameters:
             if parameter.is_name:
                 continue
@@ -411,6 +427,12 @@ class _Resolver:
             )
         if key.stage not in ("any", "build", "boot"):
             raise WiringError(f"{label}: Key(stage={key.stage!r}): a stage is 'any', 'build' or 'boot'")
+        is_text = isinstance(parameter.default, str) and key.parse is None
+        if is_text and not isinstance(_value(kind, parameter.default), str):
+            raise WiringError(
+                f"{label}: the default of the key {name} is the text {parameter.default!r}, and the key is of type "
+                f"{kind.name}"
+            )
         default = None if parameter.default is EMPTY or kind.secret else texts.show(parameter.default)
         setting = Setting(
             owner, parameter.name, name, kind.read, key.doc, kind.name, default, parameter.default is EMPTY, key.stage,
@@ -466,4 +488,10 @@ class _Resolver:
                 graph.machine.append(("network", device.called))
                 graph.raw.append(device.called)
             elif type_key(device.wanted) == DISK:
+                if not DISK_NAME.fullmatch(device.name):
+                    raise WiringError(
+                        f"a disk cannot be called {device.name}: a machine's disks have names of lower-case letters, "
+                        f"digits, _ and -, at most {DISK_NAME_MAX}; Annotated[Block, Name('data')] gives it another",
+                        (device.chain,),
+                    )
                 graph.machine.append(("block", device.name))

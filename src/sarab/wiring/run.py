@@ -55,7 +55,7 @@ class Lifetimes:
         try:
             device = await anext(made)
         except StopAsyncIteration:
-            raise RuntimeError(f"{made!r} yielded no device") from None
+            raise RuntimeError(f"{getattr(made, '__qualname__', made)}() yielded no device") from None
         except DeviceLost as why:
             refuse(str(why))
         self._exits.push_async_callback(_go_on, made)
@@ -66,7 +66,7 @@ class Lifetimes:
         try:
             device = next(made)
         except StopIteration:
-            raise RuntimeError(f"{made!r} yielded no device") from None
+            raise RuntimeError(f"{getattr(made, '__qualname__', made)}() yielded no device") from None
         except DeviceLost as why:
             refuse(str(why))
         self._exits.callback(next, made, None)

@@ -10,6 +10,7 @@ import functools
 import inspect
 import ipaddress
 import pathlib
+import re
 import types
 import typing
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Generator, Iterator
@@ -185,6 +186,8 @@ def _parameter(function: Any, parameter: inspect.Parameter, annotation: Any) -> 
                 raise WiringError(
                     f"{label}: {who} is annotated with {extra.__name__} itself: write {extra.__name__}(...)"
                 )
+            elif isinstance(extra, str):
+                raise WiringError(f"{label}: {who} is annotated with a text, {extra!r}: a name is Name({extra!r})")
     arguments = get_args(annotation)
     if get_origin(annotation) in (typing.Union, types.UnionType) and type(None) in arguments:
         rest = tuple(argument for argument in arguments if argument is not type(None))
@@ -200,9 +203,12 @@ def _parameter(function: Any, parameter: inspect.Parameter, annotation: Any) -> 
     elif annotation is not Name:
         base = get_origin(annotation) or annotation
         if isinstance(base, type) and issubclass(base, (*_SETTING_TYPES, Secret, timedelta)):
+            shown = type_name(annotation)
+            if any(getattr(part, "_is_protocol", False) for part in get_args(annotation)):
+                raise WiringError(f"{label}: {who} is {_article(shown)}: each device has a parameter of its own")
             raise WiringError(
-                f"{label}: {who} is {_article(type_name(annotation))}, which is no device: a setting is written "
-                f"`{parameter.name}: Annotated[{type_name(annotation)}, Key(...)]`"
+                f"{label}: {who} is {_article(shown)}, which is no device: a setting is written "
+                f"`{parameter.name}: Annotated[{shown}, Key(...)]`"
             )
         if not isinstance(base, type):
             raise WiringError(f"{label}: {who} is of type {type_name(annotation)}, which is no class of devices")
@@ -322,13 +328,17 @@ def _sets(kind: Any, name: str) -> bool:
     return False
 
 
+_MODULES = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])")
+"""What stands before the names of types in other types."""
+
+
 def type_name(annotation: Any) -> str:
     """Return a type as a person wrote it."""
     if annotation is None or annotation is type(None):
         return "None"
     if get_origin(annotation) is None and isinstance(annotation, type):
         return annotation.__qualname__.rpartition("<locals>.")[2]
-    return str(annotation).replace("typing.", "")
+    return _MODULES.sub("", str(annotation))
 
 
 def _article(word: str) -> str:

@@ -102,6 +102,14 @@ def unikernel(
     `providers` make devices by their types, before sarab's own; `devices` make those of a name. `name` is what the
     image is called, if it is not to be called as its file.
     """
+    for word, given, kinds in (
+        ("providers", providers, (list, tuple)),
+        ("devices", {} if devices is None else devices, (dict,)),
+    ):
+        if not isinstance(given, kinds):
+            raise TypeError(f"@unikernel({word}=...) wants a {kinds[0].__name__}, and {given!r} is none")
+    if isinstance(function, type) or (function is not None and not callable(function)):
+        raise TypeError(f"@unikernel marks an async function, and {getattr(function, '__name__', function)} is none")
     if function is not None:
         return Unikernel(function, providers, devices or {}, name)
 

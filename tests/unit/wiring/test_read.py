@@ -155,6 +155,10 @@ def test_the_target_is_known_while_the_application_is_imported(folder: Path) -> 
         assert sentence == f"app.py:2: importing app failed: ValueError: {target}"
 
 
+HEAD = "from typing import Annotated\nfrom sarab import Block, Key, Name, unikernel\n@unikernel\n"
+"""Of a program in which something is wrong on line 4."""
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
@@ -163,6 +167,21 @@ def test_the_target_is_known_while_the_application_is_imported(folder: Path) -> 
         ("1 / 0", "app.py:1: importing app failed: ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(3)",
          "app.py:1: app ends the program when it is imported: keep what runs under `if __name__ == '__main__':`"),
+        (HEAD + "async def main(data: Annotated[Block, 'logs']) -> None: ...",
+         "app.py:4: main's parameter data is annotated with a text, 'logs': a name is Name('logs')"),
+        (HEAD + "async def main(data: Annotated[Block, Name('My Logs')]) -> None: ...",
+         "a disk cannot be called My Logs: a machine's disks have names of lower-case letters, digits, _ and -, at "
+         "most 20; Annotated[Block, Name('data')] gives it another"),
+        (HEAD + "async def main(disks: list[Block]) -> None: ...",
+         "app.py:4: main's parameter disks is a list[Block]: each device has a parameter of its own"),
+        (HEAD + "async def main(*, port: Annotated[int, Key('')] = '80') -> None: ...",
+         "app.py:4: the default of the key port is the text '80', and the key is of type int"),
+        ("from sarab import unikernel\nunikernel(providers=len)",
+         "app.py:2: importing app failed: TypeError: @unikernel(providers=...) wants a list, and <built-in function"),
+        ("from sarab import unikernel\nunikernel(devices=[])(len)",
+         "app.py:2: importing app failed: TypeError: @unikernel(devices=...) wants a dict, and [] is none"),
+        ("from sarab import unikernel\n@unikernel\nclass Main: ...",
+         "app.py:2: importing app failed: TypeError: @unikernel marks an async function, and Main is none"),
         ("x = 1", "app has no application: decorate an async function with @unikernel"),
         ("from sarab import unikernel\n@unikernel\nasync def a() -> None: ...\n@unikernel\nasync def b() -> None: ...",
          "app has the applications a, b: name one, app:a"),
