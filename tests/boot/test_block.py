@@ -22,7 +22,7 @@ PROGRAM = """
     import hashlib
     import sys
     from sarab.device.errors import OutOfRange, ReadOnly
-    from sarab.driver.virtio.discovery import blocks
+    from sarab.driver.virtio.disks import blocks
 
     async def main(disks, words):
         data = disks["data"]

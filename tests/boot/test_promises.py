@@ -33,7 +33,7 @@ PROGRAM = """
     from sarab.aio.packets import StackIP
     from sarab.aio.random import SystemRandom
     from sarab.aio.stack import AsyncioStack
-    from sarab.driver.virtio import discovery
+    from sarab.driver.virtio.disks import blocks
     from sarab.storage.folder import FolderFileSystem
     from sarab.storage.keyed import FileKeyValue
     from sarab.testing.checks.block import check_block
@@ -74,7 +74,7 @@ PROGRAM = """
         os.mkdir(path)
         return FolderFileSystem(path)
 
-    disks = {disk.serial: disk for disk in discovery.blocks(print)}
+    disks = {disk.serial: disk for disk in blocks(print)}
     for name, check, make in (
         ("block", check_block, lambda: Kept(disks["data"])),
         ("read-only block", check_block, lambda: Kept(disks["logs"])),

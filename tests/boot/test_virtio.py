@@ -126,7 +126,8 @@ def test_frames_go_out_and_come_in(
 
 
 ENTROPY = """
-    from sarab.driver.virtio.discovery import devices, feed_entropy
+    from sarab.driver.virtio.discovery import devices
+    from sarab.driver.virtio.entropy import feed_entropy
     from sarab.driver.virtio.platform import Kernel
     from sarab.driver.virtio.rng import VirtioRng
     from sarab.driver.virtio.transport import ENTROPY

@@ -78,6 +78,7 @@ CUTS: dict[tuple[str, str], str] = {
     ("site", "*"): "site is not run in an image; sarab.runtime.start does what is needed of it",
     ("sarab.wiring.unikernel", "sarab.wiring.live"): "main.run() is for a process; an image has a main module",
     ("sarab.wiring.run", "sarab.wiring.needs"): "a main module that has needs imports it itself",
+    ("sarab.wiring.needs", "sarab.wiring.disks"): "a main module that needs a disk imports its provider, which does",
     ("encodings", "encodings.*"): "codecs are named one by one (ENCODINGS, and encodings found in the sources)",
     ("encodings", "_winapi"): "Windows",
     ("pydoc", "pydoc_data.topics"): "the text of help('topics')",

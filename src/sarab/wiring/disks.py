@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sarab.driver.virtio import discovery
+from sarab.driver.virtio.disks import blocks
 
 if TYPE_CHECKING:
     from sarab.driver.virtio.block import VirtioBlock
@@ -18,7 +18,7 @@ def disks() -> dict[str, VirtioBlock]:
     global _disks
     if _disks is None:
         _disks = {}
-        for disk in discovery.blocks(_say):
+        for disk in blocks(_say):
             if disk.serial in _disks:
                 _say(f"two disks are called {disk.serial!r}: the second is left out")
             else:

@@ -22,7 +22,16 @@ from sarab.testing.checks.key_value import check_key_value
 from sarab.testing.checks.stack import check_stack
 from sarab.wiring.graph import load
 from sarab.wiring.keys import Name
-from sarab.wiring.providers import host_block, host_stack, host_store, log, memory_block, memory_store, network
+from sarab.wiring.providers import (
+    host_block,
+    host_stack,
+    host_store,
+    log,
+    memory_block,
+    memory_file_system,
+    memory_key_value,
+    network,
+)
 from sarab.wiring.run import Lifetimes
 from sarab.wiring.signature import fits, read
 from sarab.wiring.target import TARGETS
@@ -75,8 +84,8 @@ def test_a_folder_of_the_host_keeps_values_and_files(tmp_path: Path, monkeypatch
 
 
 def test_memory_keeps_values_files_and_disks() -> None:
-    check_key_value(lambda: memory_store.key_value(Name("data")))
-    check_file_system(lambda: memory_store.file_system(Name("data")))
+    check_key_value(lambda: memory_key_value.key_value(Name("data")))
+    check_file_system(lambda: memory_file_system.file_system(Name("data")))
     check_block(lambda: memory_block.block(Name("data")))
     assert isinstance(memory_block.block(Name("data")), MemoryDisk)
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sarab.device.network import DeviceLost, Network
 from sarab.driver.virtio import platform
-from sarab.driver.virtio.transport import BLOCK, ENTROPY, NETWORK, Transport
-
-if TYPE_CHECKING:
-    from sarab.driver.virtio.block import VirtioBlock
+from sarab.driver.virtio.transport import NETWORK, Transport
 
 
 class Found(NamedTuple):
@@ -81,39 +78,3 @@ def networks(say: Callable[[str], None], wanted: Callable[[str], bool] = lambda 
         except (DeviceLost, MemoryError, OSError) as why:
             say(f"the network card {where} does not start: {why}")
     return cards
-
-
-def blocks(say: Callable[[str], None]) -> list[VirtioBlock]:
-    """Start this machine's disks and return them. `say` is given a sentence for each that does not start."""
-    kernel = platform.Kernel()
-    disks: list[VirtioBlock] = []
-    for where, transport, line in devices(kernel, say):
-        if transport.device_id != BLOCK:
-            continue
-        from sarab.driver.virtio.block import VirtioBlock
-
-        try:
-            disks.append(VirtioBlock(transport, kernel, line))
-        except (DeviceLost, MemoryError, OSError) as why:
-            say(f"the disk {where} does not start: {why}")
-    return disks
-
-
-def feed_entropy(say: Callable[[str], None]) -> int:
-    """Mix what this machine's entropy devices give into the kernel's generator; return how many bytes that was."""
-    kernel = platform.Kernel()
-    count = 0
-    for where, transport, line in devices(kernel, say):
-        if transport.device_id != ENTROPY:
-            continue
-        from sarab.driver.virtio.rng import VirtioRng, feed
-
-        try:
-            source = VirtioRng(transport, kernel, line)
-            try:
-                count += feed(source)
-            finally:
-                source.close()
-        except (DeviceLost, MemoryError, OSError) as why:
-            say(f"the entropy device {where} cannot be used: {why}")
-    return count

@@ -1,13 +1,11 @@
-"""Values and files in memory: for tests, for caches, and where nothing lasting was chosen."""
+"""Values in memory: for tests, for caches, and where nothing lasting was chosen."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from sarab.device.file_system import FileSystem
 from sarab.device.key_value import KeyValue
 from sarab.storage.memory import SIZE_DEFAULT, MemoryKeyValue
-from sarab.storage.memory_files import MemoryFileSystem
 from sarab.wiring.keys import Key, Name, Size
 
 SIZE = Size(SIZE_DEFAULT)
@@ -17,9 +15,3 @@ def key_value(name: Name, *, size: Annotated[Size, Key("memory that it takes at 
     """A store in memory: it begins empty, and is forgotten in the end."""
     del name  # another for each
     return MemoryKeyValue(size)
-
-
-def file_system(name: Name, *, size: Annotated[Size, Key("memory that it takes at most")] = SIZE) -> FileSystem:
-    """A file system in memory: it begins empty, and is forgotten in the end."""
-    del name  # another for each
-    return MemoryFileSystem(size)
