@@ -96,7 +96,10 @@ extern struct options options;
 
 /* ---- console and control channel (cpu/console.c, cpu/power.c) ------------------------------------------------------------------- */
 
+/* All ways out of the console wait for the host, and let nothing else run meanwhile: a reader that is slow stops the machine. */
 void console_write(const char *bytes, size_t length);
+void console_put(const char *bytes, size_t length); /* the same in pieces, with console_flush() after the last */
+void console_flush(void);
 size_t console_read(char *to, size_t size);		 /* what has come in; 0: nothing yet, or, if input is pending, the end */
 bool console_input_pending(void);			 /* console_read() has bytes or the end */
 void kprintf(const char *format, ...) PRINTF_LIKE(1, 2); /* one line, "sarab: " before it and a newline after it */
@@ -300,6 +303,12 @@ int64_t image_lookup(const char *path);			   /* absolute, no symbolic links; nod
 
 /* ---- personality -------------------------------------------------------------------------------------------------------------------- */
 
+/* "512@0xfeb00000:16", registers and interrupt line. False: it describes none, or one that is the kernel's. */
+struct device_description {
+	uint64_t address, size;
+	unsigned line;
+};
+bool device_description_read(const char *text, struct device_description *description);
 /* A device that a driver in ring 3 may have: "512@0xfeb00000:16", registers and interrupt line. What nobody described stays closed. False: it
  * describes none, or one that is the kernel's. (personality/windows.c) */
 bool device_window_describe(const char *text);

@@ -2,11 +2,13 @@
 #include <linux/stat.h>
 
 #include "boot/boot.h"
+#include "cpu/machine.h"
 
 #define START_FILE "/boot/start"
 #define START_FILE_LIMIT 65536
 #define TMP_DEFAULT (16ull << 20)
 #define VIRTIO_WORD "virtio_mmio.device=" /* as Linux takes it (Documentation/admin-guide/kernel-parameters.txt) */
+#define CONSOLE_WORD "virtio_console="
 
 struct words { /* NUL-separated */
 	char *text;
@@ -60,7 +62,10 @@ static void set_option(struct words *environment, const char *word)
 		set_tmp_size(word + 4);
 	else if (strcmp(word, "pci") == 0)
 		device_pci_allow();
-	else if (strcmp(word, "input=escaped") == 0)
+	else if (strncmp(word, CONSOLE_WORD, strlen(CONSOLE_WORD)) == 0) {
+		if (!virtio_console_describe(word + strlen(CONSOLE_WORD)))
+			kprintf("'%s' describes no console: SIZE@ADDRESS:LINE does; it is ignored", word);
+	} else if (strcmp(word, "input=escaped") == 0)
 		options.escaped_input = true;
 	else if (((word[0] >= 'A' && word[0] <= 'Z') || word[0] == '_') && strchr(word, '=') != NULL)
 		environment_set(environment, word, strlen(word));

@@ -1,4 +1,5 @@
-/* The console and the control channel (decision 0002): the debug console where the machine has one, else the 16550. */
+/* The console and the control channel (decision 0002): the debug console where the machine has one, else the 16550; and for a program that
+ * prints more than a little the virtio console, where the host describes one. */
 #include "cpu/cpu.h"
 #include "cpu/machine.h"
 
@@ -17,8 +18,12 @@
 #define LSR_TRANSMIT_EMPTY 0x20
 #define TRANSMIT_PATIENCE 100000 /* polls; a console that takes nothing must not stop the guest */
 
+#define FAST_FROM 64 /* bytes. To set the virtio console up costs what the ports take for about so many; a hello prints less */
+
 static bool debug_console, control, serial;
 static bool at_line_start = true;
+static bool panicking;
+static uint64_t written; /* by the ports, until the fast console is tried */
 
 static uint8_t input[4096];
 static size_t input_first, input_count;
@@ -60,15 +65,36 @@ static void serial_write(const char *bytes, size_t length)
 	}
 }
 
-void console_write(const char *bytes, size_t length)
+void console_write_plainly(const char *bytes, size_t length)
 {
-	if (length == 0)
-		return;
-	at_line_start = bytes[length - 1] == '\n';
 	if (debug_console)
 		port_write(DEBUG_CONSOLE, bytes, length);
 	else if (serial)
 		serial_write(bytes, length);
+}
+
+void console_put(const char *bytes, size_t length)
+{
+	if (length == 0)
+		return;
+	at_line_start = bytes[length - 1] == '\n';
+	written += length;
+	if (written > FAST_FROM && !panicking) /* a panic may come from whoever owns the memory that the start would ask for */
+		virtio_console_start();
+	size_t taken = virtio_console_put(bytes, length);
+	if (taken < length)
+		console_write_plainly(bytes + taken, length - taken);
+}
+
+void console_flush(void)
+{
+	virtio_console_flush();
+}
+
+void console_write(const char *bytes, size_t length)
+{
+	console_put(bytes, length);
+	console_flush();
 }
 
 static void print_line(const char *format, va_list arguments)
@@ -76,9 +102,9 @@ static void print_line(const char *format, va_list arguments)
 	char line[1024];
 	int length = vsnprintf(line, sizeof line, format, arguments);
 	if (!at_line_start)
-		console_write("\n", 1);
-	console_write("sarab: ", 7);
-	console_write(line, MIN((size_t)length, sizeof line - 1));
+		console_put("\n", 1);
+	console_put("sarab: ", 7);
+	console_put(line, MIN((size_t)length, sizeof line - 1));
 	console_write("\n", 1);
 }
 
@@ -170,11 +196,12 @@ bool console_input_pending(void)
 
 void panic(const char *format, ...)
 {
-	static bool again;
 	__asm__ volatile("cli");
-	if (again)
+	if (panicking) {
+		virtio_console_forget(); /* it may be the cause */
 		machine_stop(255);
-	again = true;
+	}
+	panicking = true;
 	va_list arguments;
 	va_start(arguments, format);
 	print_line(format, arguments);

@@ -75,6 +75,7 @@ void apic_init(void);	  /* local APIC on, PIC masked, IO-APIC lines masked */
 uint32_t lapic_read(unsigned reg); /* register by its xAPIC offset (0x320 LVT timer, 0x380 initial count, 0x390 current, 0x3e0 divide) */
 void lapic_write(unsigned reg, uint32_t value);
 void *device_map(uint64_t physical, uint64_t length); /* registers, uncached; panics when the window is full */
+void *device_map_open(uint64_t physical, uint64_t length); /* the same for a device that has its page together with devices of ring 3 */
 bool device_is_kernels(uint64_t page);		      /* device_map() has mapped this physical page */
 
 /* The stack for the next entry from ring 3 (TSS.rsp0 and SYSCALL). */

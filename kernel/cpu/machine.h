@@ -6,9 +6,18 @@
 
 void console_init(void);
 void console_interrupts_on(void);
+void console_write_plainly(const char *bytes, size_t length); /* by the ports */
 void random_init(void);
 void acpi_init(void);
 void power_button_init(void); /* the power button becomes SIGTERM */
 void acpi_power_off(void);    /* returns if there is none */
+
+/* The fast console (virtio_console.c). Until it is started, and from when it was given up, put() takes nothing and the others do nothing. */
+bool virtio_console_describe(const char *text); /* "512@0xfeb00e00:23"; false: that is none */
+void virtio_console_start(void);
+size_t virtio_console_put(const char *bytes, size_t length); /* how many it has taken; the device is told by flush() */
+void virtio_console_flush(void);
+void virtio_console_drain(void);  /* until the device has taken all */
+void virtio_console_forget(void); /* at once, with what is in it */
 
 #endif

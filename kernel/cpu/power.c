@@ -159,6 +159,7 @@ void machine_stop(int status)
 {
 	__asm__ volatile("cli");
 	marks_tell();
+	virtio_console_drain();
 	control_line("exit %d", status);
 	out32(DEBUG_EXIT, (uint32_t)status);
 	acpi_power_off();

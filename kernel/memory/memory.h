@@ -14,6 +14,7 @@
 #define PTE_USED 0x60ull /* accessed, dirty. Nobody here asks, so all have it: who sets it (the CPU, or a hypervisor that shadows) need not */
 #define PTE_LARGE 0x80ull
 #define PTE_OWNED 0x200ull /* ours: the frame belongs to this mapping and is freed with it */
+#define PTE_OPEN 0x400ull /* ours, of device registers: ring 3 may have the page, too */
 #define PTE_NX (1ull << 63)
 #define PTE_FRAME 0x000ffffffffff000ull
 

@@ -101,21 +101,31 @@ uint64_t kernel_unmap_page(uint64_t virtual)
 	return physical;
 }
 
-void *device_map(uint64_t physical, uint64_t length)
+static void *map_device(uint64_t physical, uint64_t length, uint64_t flags)
 {
 	uint64_t first = ROUND_DOWN(physical, PAGE_SIZE), end = ROUND_UP(physical + length, PAGE_SIZE);
 	uint64_t virtual = devices_next;
 	if (end - first > DEVICES_BASE + DEVICES_SIZE - devices_next)
 		panic("the window for device registers is full");
 	for (uint64_t at = first; at < end; at += PAGE_SIZE, devices_next += PAGE_SIZE)
-		kernel_map_page(devices_next, at, PTE_PRESENT | PTE_WRITE | PTE_WRITE_THROUGH | PTE_UNCACHED | PTE_NX);
+		kernel_map_page(devices_next, at, flags | PTE_PRESENT | PTE_WRITE | PTE_WRITE_THROUGH | PTE_UNCACHED | PTE_NX);
 	return (void *)(virtual + (physical - first));
+}
+
+void *device_map(uint64_t physical, uint64_t length)
+{
+	return map_device(physical, length, 0);
+}
+
+void *device_map_open(uint64_t physical, uint64_t length)
+{
+	return map_device(physical, length, PTE_OPEN);
 }
 
 bool device_is_kernels(uint64_t page)
 {
 	for (uint64_t at = DEVICES_BASE; at < devices_next; at += PAGE_SIZE)
-		if ((*entry_at(at, 1, false) & PTE_FRAME) == page)
+		if ((*entry_at(at, 1, false) & (PTE_FRAME | PTE_OPEN)) == page)
 			return true;
 	return false;
 }

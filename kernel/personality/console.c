@@ -39,11 +39,12 @@ static int64_t console_file_write(struct file *file, struct transfer *t, int64_t
 	(void)file, (void)position;
 	while (t->left) {
 		size_t n = transfer_take(t, bytes, sizeof bytes);
-		console_write(bytes, n);
+		console_put(bytes, n);
 		done += (int64_t)n;
 		if (t->fault)
 			break;
 	}
+	console_flush();
 	return done;
 }
 

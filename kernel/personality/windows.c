@@ -10,10 +10,7 @@
 #include "memory/memory.h"
 #include "personality/windows.h"
 
-static struct window {
-	uint64_t address, size;
-	unsigned line;
-} windows[WINDOWS_MAX];
+static struct device_description windows[WINDOWS_MAX];
 static size_t window_count;
 static bool pci_allowed;
 
@@ -52,7 +49,7 @@ static bool is_ram(uint64_t start, uint64_t end)
 	return false;
 }
 
-bool device_window_describe(const char *text)
+bool device_description_read(const char *text, struct device_description *description)
 {
 	uint64_t size, address, line;
 	if (!parse_number(&text, &size))
@@ -66,11 +63,19 @@ bool device_window_describe(const char *text)
 	if (*text != 0 && *text != ':') /* Linux's fourth field is an id, which we do not need */
 		return false;
 	uint64_t start = ROUND_DOWN(address, PAGE_SIZE), end = ROUND_UP(address + size, PAGE_SIZE);
-	if (window_count == WINDOWS_MAX || size == 0 || size > 0x10000 || address + size > 1ull << 40 || line > 23)
+	if (size == 0 || size > 0x10000 || address + size > 1ull << 40 || line > 23)
 		return false;
 	if (is_ram(start, end) || (start < 0xfed00000 && end > 0xfec00000) || (start < 0xfef00000 && end > 0xfee00000))
 		return false; /* RAM, an I/O APIC or a local APIC */
-	windows[window_count++] = (struct window){address, size, (unsigned)line};
+	*description = (struct device_description){address, size, (unsigned)line};
+	return true;
+}
+
+bool device_window_describe(const char *text)
+{
+	if (window_count == WINDOWS_MAX || !device_description_read(text, &windows[window_count]))
+		return false;
+	window_count++;
 	return true;
 }
 

@@ -35,7 +35,10 @@ def test_arguments_and_options_reach_the_command_line(image: Path) -> None:
     guest.write(image, guest.say_command_line(), guest.leave(0))
     given = ("--trace", "--marks", "--tmp", "1M", "--env", "A=b c")
     status, output, _ = sarab("run", *TCG, *given, image, "--", "--name", "x y", "--")
-    assert (status, output) == (0, b'input=escaped trace marks tmp=1M "A=b c" -- --name "x y" --')
+    assert (status, output) == (
+        0,
+        b'input=escaped virtio_console=512@0xfeb00e00:23 trace marks tmp=1M "A=b c" -- --name "x y" --',
+    )
 
 
 def test_input_is_the_programs(image: Path) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sarab.machine import block, network
 from sarab.machine.options import MachineOptions, command_line
-from sarab.machine.virtio import common_words, guest_words
+from sarab.machine.virtio import common_words, console_words, guest_words
 
 # The kernel measures the TSC against the PIT where there is no kvmclock, reads the date from the RTC, and hears of
 # `system_powerdown` through ACPI. Everything that it does not use is off: it would cost start-up time.
@@ -60,6 +60,7 @@ def qemu_vector(qemu: str, image: Path, options: MachineOptions, processor: str,
     vector += ["-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control"]
     vector += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
     vector += common_words(options.machine, devices)
+    vector += console_words(options.machine, devices, channels.console)
     if options.network is not None:
         vector += network.qemu_words(options.network, options.machine)
     vector += block.qemu_words(options.blocks, options.machine, cards)

@@ -300,12 +300,13 @@ EXPORT char host_console[4096];
 EXPORT size_t host_console_length;
 EXPORT char host_input[64];
 EXPORT size_t host_input_length;
-void console_write(const char *bytes, size_t length)
+void console_put(const char *bytes, size_t length)
 {
 	length = MIN(length, sizeof host_console - host_console_length);
 	memcpy(host_console + host_console_length, bytes, length);
 	host_console_length += length;
 }
+void console_flush(void) {}
 size_t console_read(char *to, size_t size)
 {
 	size = MIN(size, host_input_length);

@@ -83,6 +83,7 @@ def test_each_tap_is_a_card_with_its_own_addresses() -> None:
     assert guest_words("microvm", options.cards) == (
         "virtio_mmio.device=512@0xfeb00000:16",
         "virtio_mmio.device=512@0xfeb00200:17",
+        "virtio_console=512@0xfeb00e00:23",
     )
     assert guest_words("q35", options.cards) == ("pci",)
     assert dict(options.environment)["SARAB_IP"] == "10.0.0.2/24,eth1=10.0.1.2/24"

@@ -49,7 +49,8 @@ def test_marks_have_both_clocks_in_order(tmp_path: Path) -> None:
 def test_command_line_arrives_as_it_was_said(tmp_path: Path) -> None:
     image = guest.write(tmp_path / "guest.elf", guest.say_command_line(), guest.leave(0))
     outcome = boot(image, arguments=("two words", 'a"b', "c\\d", "e,f=g", ""), environment=(("NAME", "ü x"),), tmp="1M")
-    said = r'''input=escaped tmp=1M "NAME=ü x" -- "two words" "a\"b" "c\\d" e,f=g ""'''
+    console = "virtio_console=512@0xfeb00e00:23"
+    said = rf'''input=escaped {console} tmp=1M "NAME=ü x" -- "two words" "a\"b" "c\\d" e,f=g ""'''
     assert outcome.console.decode() == said
 
 

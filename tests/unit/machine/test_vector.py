@@ -48,6 +48,7 @@ def test_channels_are_where_decision_0002_has_them() -> None:
         "file,id=control,path=/dev/fd/11",
         "socket,id=serial,fd=12",
         "socket,id=qmp,fd=13",
+        "null,id=fast,logfile=/dev/fd/10,logappend=on",
     ]
 
 
@@ -59,8 +60,36 @@ def test_a_card_has_its_words_and_its_description() -> None:
     assert "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0,mq=off,mac=02:00:00:00:00:01" in after(words, "-device")
     told = after(words, "-append")[0].split()
     assert told[1] == "virtio_mmio.device=512@0xfeb00000:16"
-    assert told[2:] == ["SARAB_IP=10.0.2.15/24", "SARAB_GATEWAY=10.0.2.2", "SARAB_DNS=10.0.2.3"]
-    assert not [word for word in vector() if "virtio" in word]
+    assert told[3:] == ["SARAB_IP=10.0.2.15/24", "SARAB_GATEWAY=10.0.2.2", "SARAB_DNS=10.0.2.3"]
+    assert not [word for word in vector() if "virtio-net" in word or "virtio_mmio.device" in word]
+
+
+def test_the_fast_console_is_the_last_slot_with_one_port() -> None:
+    words = vector()
+    assert "virtio-serial-device,bus=virtio-mmio-bus.7,max_ports=1" in after(words, "-device")
+    assert "virtconsole,chardev=fast" in after(words, "-device")
+    assert "virtio_console=512@0xfeb00e00:23" in after(words, "-append")[0].split()
+    assert after(words, "-global") == ["virtio-mmio.force-legacy=false", "virtio-mmio.ioeventfd=off"]
+
+
+def test_with_cards_kicks_are_taken_by_eventfd() -> None:
+    network = NetworkOptions(macs=("02:00:00:00:00:01",))
+    assert after(vector(network=network), "-global") == ["virtio-mmio.force-legacy=false"]
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_there_is_no_fast_console_where_there_are_no_slots(machine: str) -> None:
+    words = " ".join(vector(machine=machine))
+    assert "virtio" not in words
+    assert "virtconsole" not in words
+
+
+def test_eight_cards_leave_no_slot_for_the_fast_console() -> None:
+    network = NetworkOptions(taps=tuple(f"tap{n}" for n in range(8)))
+    words = vector(network=network)
+    assert "virtio_console" not in " ".join(words)
+    assert "virtio-net-device,bus=virtio-mmio-bus.7" in " ".join(words)
+    assert "virtio-serial" not in " ".join(words)
 
 
 def test_debugger_listens_on_the_loopback_address_only() -> None:
