@@ -96,6 +96,22 @@ class Half:
 @unikernel(devices={"data": Half})
 async def main(data: Block) -> None: ...
 '''),
+    Mistake("A device's name is a text and no Name", CHECK, '''
+@unikernel
+async def main(data: Annotated[Block, "logs"]) -> None: ...
+'''),
+    Mistake("A disk is called as no disk of a machine can be", CHECK, '''
+@unikernel
+async def main(Data: Block) -> None: ...
+'''),
+    Mistake("The devices are one list", CHECK, '''
+@unikernel
+async def main(disks: list[Block]) -> None: ...
+'''),
+    Mistake("A key's default is of another type", CHECK, '''
+@unikernel
+async def main(*, port: Annotated[int, Key("TCP port")] = "80") -> None: ...
+'''),
     Mistake("Two providers make the same device", CHECK, DISK + '''
 def one() -> Block:
     return Disk()

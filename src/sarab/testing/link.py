@@ -29,8 +29,10 @@ DELAY_DEFAULT = 0.0001
 MTU_DEFAULT = 1500
 WAITING_MAX = 4096
 """Frames that wait for a card whose host does not fetch them; what comes on top is lost, as in a ring."""
-SENT_MAX = 100_000
-"""Frames that are remembered; of a longer test, the last."""
+SENT_BYTES_MAX = 64 << 20
+"""Of frames that are remembered; of a longer test, the last."""
+SENT_COST = 200
+"""Bytes that each is counted for beside its own: what Python needs to hold it."""
 
 
 class Sent(NamedTuple):
@@ -116,8 +118,9 @@ class Link:
     ) -> None:
         """`clock` tells nanoseconds of virtual time."""
         self.name, self.mtu, self.offloads = name, mtu, offloads
-        self.sent: deque[Sent] = deque(maxlen=SENT_MAX)
+        self.sent: deque[Sent] = deque()
         """Every frame, in the order of sending, also those that got lost."""
+        self._sent_bytes = 0
         self.lost = 0
         """Frames that did not arrive, whatever the reason."""
         self._clock = clock
@@ -237,7 +240,7 @@ class Link:
         """For Card."""
         now = self._clock()
         data = bytes(frame.header) + bytes(frame.payload)
-        self.sent.append(Sent(now, card.owner, data))
+        self._remember(Sent(now, card.owner, data))
         whole = Incoming(data, frame.checksum_start != 0, frame.gso_size if frame.gso is not Gso.NONE else 0)
         wire = self._wires[card]
         destination = data[:6]
@@ -250,6 +253,12 @@ class Link:
             before = wire.lost
             wire.send(now, (other, whole))
             self.lost += wire.lost - before
+
+    def _remember(self, sent: Sent) -> None:
+        self.sent.append(sent)
+        self._sent_bytes += len(sent.data) + SENT_COST
+        while self._sent_bytes > SENT_BYTES_MAX:
+            self._sent_bytes -= len(self.sent.popleft().data) + SENT_COST
 
     def _apart(self, left: str, right: str) -> bool:
         if not self._groups:

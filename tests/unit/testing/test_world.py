@@ -37,6 +37,7 @@ from sarab.device.errors import DeviceLost
 from sarab.device.log import Level
 from sarab.device.network import Outgoing
 from sarab.driver.disk_memory import MemoryDisk
+from sarab.testing import link
 from sarab.testing.checks.block import check_block
 from sarab.testing.checks.clock import check_clock
 from sarab.testing.checks.console import check_console
@@ -512,6 +513,18 @@ def test_every_module_of_the_loop_that_asks_for_the_time_asks_the_world() -> Non
     of_threads = {"blocking", "service", "sockets", "udp"}
     """Blocking sockets, which a world has none of."""
     assert asking - of_threads == {module.__name__.rpartition(".")[2] for module in _TIMED}
+
+
+def test_a_long_conversation_is_remembered_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "SENT_BYTES_MAX", 5000)
+
+    async def scenario(world: World) -> None:
+        world.start(upper)
+        assert await world.start(ask, host="upper", count=100).result() == 0
+        assert 5 < len(world.link.sent) < 20
+        assert world.trace()[-1].startswith(f"{world.link.sent[-1].time / 1e9 - 1:.6f} ")
+
+    World().run(scenario)
 
 
 def test_a_dead_hosts_program_reaches_nothing_any_more() -> None:
