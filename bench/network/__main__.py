@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.arguments import count
 from bench.network import table
 from bench.network.compiled import ROOT, compiled_tree
-from bench.network.lab import PREFIX, SERVER_ADDRESS, Lab, lab
+from bench.network.lab import PREFIX, SERVER_ADDRESS, Lab, lab, undisturbed
 from bench.network.measure import FLOW, MEASUREMENTS, PROGRAMS, Measurement, Server, chosen
 from bench.network.table import LINUX, Samples
 from bench.result import Failed, Unavailable
@@ -158,7 +158,7 @@ def measure(
         return measurement.program, measurement.name if measurement.alone else ""
 
     rounds = list(dict.fromkeys(map(served_by, wanted)))
-    with lab() as place, tempfile.TemporaryDirectory(prefix="sarab-bench-") as folder:
+    with undisturbed(), lab() as place, tempfile.TemporaryDirectory(prefix="sarab-bench-") as folder:
         log = Path(folder) / "server.log"
         for _ in range(runs):
             for program, alone in rounds:
