@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """What the clock on the wall shows when a world begins."""
 _EPOCH_NS = int(EPOCH.timestamp()) * SECOND
+
+
+CONSOLE_CHARACTERS_MAX = 16 << 20
+"""Of what a host prints, for a test that ends: more is a program that has gone mad."""
+EVENTS_MAX = 200_000
+"""Of a host's log; of more, the first half is forgotten."""
 
 
 class Event(NamedTuple):
@@ -86,9 +93,14 @@ class HostConsole:
     """device.console.Console; what was written on it stays when the host ends."""
 
     def __init__(self) -> None:
-        self.text = ""
-        """Everything that was written, print() included."""
+        self._pieces: deque[str] = deque()
+        self._size = 0
         self._typed: asyncio.Queue[str] = asyncio.Queue()
+
+    @property
+    def text(self) -> str:
+        """Everything that was written, print() included; of very much, the last CONSOLE_CHARACTERS_MAX."""
+        return "".join(self._pieces)
 
     @property
     def lines(self) -> list[str]:
@@ -97,7 +109,10 @@ class HostConsole:
 
     def write(self, text: str) -> None:
         """See Console."""
-        self.text += text
+        self._pieces.append(text)
+        self._size += len(text)
+        while self._size > CONSOLE_CHARACTERS_MAX and len(self._pieces) > 1:
+            self._size -= len(self._pieces.popleft())
 
     async def read_line(self) -> str:
         """See Console."""
@@ -118,6 +133,8 @@ class HostLog:
         self._world, self._events, self._name = world, events, name
 
     def _add(self, level: Level, message: str, fields: dict[str, Field]) -> None:
+        if len(self._events) >= EVENTS_MAX:
+            del self._events[: EVENTS_MAX // 2]
         self._events.append(Event(self._world.loop.now - BEGIN, level, self._name, message, fields))
 
     def debug(self, message: str, /, **fields: Field) -> None:

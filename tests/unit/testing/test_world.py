@@ -37,7 +37,7 @@ from sarab.device.errors import DeviceLost
 from sarab.device.log import Level
 from sarab.device.network import Outgoing
 from sarab.driver.disk_memory import MemoryDisk
-from sarab.testing import link
+from sarab.testing import devices, link
 from sarab.testing.checks.block import check_block
 from sarab.testing.checks.clock import check_clock
 from sarab.testing.checks.console import check_console
@@ -523,6 +523,27 @@ def test_a_long_conversation_is_remembered_in_bounded_memory(monkeypatch: pytest
         assert await world.start(ask, host="upper", count=100).result() == 0
         assert 5 < len(world.link.sent) < 20
         assert world.trace()[-1].startswith(f"{world.link.sent[-1].time / 1e9 - 1:.6f} ")
+
+    World().run(scenario)
+
+
+def test_console_and_log_of_a_program_gone_mad_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "CONSOLE_CHARACTERS_MAX", 50)
+    monkeypatch.setattr(devices, "EVENTS_MAX", 10)
+
+    @unikernel
+    async def mad(log: Log) -> None:
+        for number in range(100):
+            print(number)
+            log.info(f"event {number}")
+
+    async def scenario(world: World) -> None:
+        host = world.start(mad)
+        assert await host.result() == 0
+        assert len(host.console.text) <= 50
+        assert host.console.lines[-1] == "99"
+        assert 5 <= len(host.log) <= 10
+        assert host.log[-1].message == "event 99"
 
     World().run(scenario)
 
