@@ -106,30 +106,6 @@ void entries_move(const struct mapping *m, uint64_t from, uint64_t to, uint64_t 
 	flush_all();
 }
 
-void entries_populate(const struct mapping *m)
-{
-	if (m->object == NULL || !m->object->in_place || m->protection == PROT_NONE)
-		return;
-	if (pvm && !m->shared && (m->protection & PROT_WRITE) != 0)
-		return; /* mostly written to, which is cheaper where nothing has to be taken back */
-	uint64_t size = ROUND_UP(m->offset == 0 && m->object->eager != 0 ? m->object->eager : m->object->size, PAGE_SIZE);
-	uint64_t end = m->start + MIN(m->end - m->start, size - MIN(m->offset, size));
-	uint64_t flags = entry_flags(m, 0);
-	for (uint64_t at = m->start; at < end;) {
-		uint64_t *entry = user_entry(at, true);
-		if (entry == NULL)
-			return; /* the faults will tell */
-		uint64_t table_end = MIN(end, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
-		for (; at < table_end; at += PAGE_SIZE, entry++) {
-			int error = 0;
-			uint64_t frame = m->object->operations->frame(m->object, (m->offset + (at - m->start)) >> PAGE_SHIFT, &error);
-			if (frame == 0)
-				return;
-			*entry = frame | flags;
-		}
-	}
-}
-
 /* A frame for a page that only this mapping sees: promised before, or taken from what is left. */
 static uint64_t private_frame(const struct mapping *m)
 {
@@ -184,6 +160,44 @@ static struct fault_result fault_object(const struct mapping *m, uint64_t *entry
 	if (was_present)
 		flush_page(page);
 	return resolved;
+}
+
+/* The pages of a mapping that is new. */
+static void copy_all(const struct mapping *m)
+{
+	for (uint64_t at = m->start; at < m->end; at += PAGE_SIZE) {
+		uint64_t *entry = user_entry(at, true);
+		if (entry == NULL || fault_object(m, entry, at, true).signal != 0)
+			return; /* the faults will tell */
+	}
+}
+
+void entries_populate(const struct mapping *m)
+{
+	if (m->object == NULL || !m->object->in_place || m->protection == PROT_NONE)
+		return;
+	if (pvm && !m->shared && (m->protection & PROT_WRITE) != 0) {
+		/* Mostly written to, which is cheaper where nothing has to be taken back. An extension module's data is: by ld.so, at once. */
+		if (m->charged && m->end - m->start <= AROUND_PAGES * PAGE_SIZE)
+			copy_all(m);
+		return;
+	}
+	uint64_t size = ROUND_UP(m->offset == 0 && m->object->eager != 0 ? m->object->eager : m->object->size, PAGE_SIZE);
+	uint64_t end = m->start + MIN(m->end - m->start, size - MIN(m->offset, size));
+	uint64_t flags = entry_flags(m, 0);
+	for (uint64_t at = m->start; at < end;) {
+		uint64_t *entry = user_entry(at, true);
+		if (entry == NULL)
+			return; /* the faults will tell */
+		uint64_t table_end = MIN(end, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
+		for (; at < table_end; at += PAGE_SIZE, entry++) {
+			int error = 0;
+			uint64_t frame = m->object->operations->frame(m->object, (m->offset + (at - m->start)) >> PAGE_SHIFT, &error);
+			if (frame == 0)
+				return;
+			*entry = frame | flags;
+		}
+	}
 }
 
 /* Where nothing is mapped or nothing may be touched: is it the guard of a stack? */
