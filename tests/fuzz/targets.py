@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sarab.wire.errors import Malformed
-from tests.fuzz import parsers, ring_target, stack_target
+from tests.fuzz import disk_target, parsers, ring_target, stack_target
 from tests.fuzz.test_names_wire import dhcp_seeds, dns_seeds
 
 
@@ -62,4 +62,5 @@ TARGETS: dict[str, Target] = {name: _wire(name) for name in parsers.PARSERS}
 TARGETS["wire"] = Target(_any_wire, _wire_seeds, 2048, 10_000)
 TARGETS["stack"] = Target(stack_target.any_story, stack_target.seeds, 4096, 500)
 TARGETS["ring"] = Target(ring_target.any_device, ring_target.seeds, 2048, 1500)
+TARGETS["disk"] = Target(disk_target.any_disk, disk_target.seeds, 512, 150)
 TARGETS["entropy"] = Target(ring_target.any_entropy, lambda: [bytes(40), bytes(range(40))], 200, 2000)

@@ -29,7 +29,7 @@ def test_inputs_that_were_kept_are_harmless(name: str) -> None:
 
 @needs_atheris
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["wire", "stack", "ring", "entropy"])
+@pytest.mark.parametrize("name", ["wire", "stack", "ring", "disk", "entropy"])
 def test_a_second_of_fuzzing_finds_nothing(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "inputs"
     run.unpack(name, folder)
