@@ -557,9 +557,11 @@ def _identity(descriptor: int) -> tuple[int, int]:
 
 def _linked(descriptor: Any) -> Link | None:
     """Return what a descriptor is the near end of; None: of nothing."""
-    link = None if _room is None or not isinstance(descriptor, int) else _room.links.get(descriptor)
-    if link is None:
+    if _room is None or not isinstance(descriptor, int):
         return None
+    link = _room.links.get(descriptor)
+    if link is None:
+        return _met(descriptor)
     try:
         if _identity(descriptor) == link.identity:
             return link
@@ -569,6 +571,22 @@ def _linked(descriptor: Any) -> Link | None:
     with link.driver.lock:
         link.nears.pop(descriptor, None)
         _forget(descriptor, link)
+    return None
+
+
+def _met(descriptor: int) -> Link | None:
+    """Look whether an unknown descriptor was made of one of ours by os.dup2() or the like, which we do not see."""
+    here = room()
+    try:
+        identity = _identity(descriptor)
+        with here.driver.lock:
+            for known, link in here.links.items():
+                if link.identity == identity == _identity(known):
+                    here.links[descriptor] = link
+                    link.references += 1
+                    return link
+    except OSError:  # there is no such descriptor, or `known` was closed by os.close()
+        pass
     return None
 
 

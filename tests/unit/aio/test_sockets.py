@@ -479,6 +479,22 @@ def test_what_one_of_two_duplicates_does_the_other_has_done() -> None:
         server.accept()[0].close()
 
 
+def test_a_descriptor_made_by_os_dup2_is_the_socket_it_was_made_of() -> None:
+    place, end = os.pipe()
+    with Socket() as server:
+        server.bind((HOST, 0))
+        name = server.getsockname()
+        os.dup2(server.fileno(), place)
+        with Socket(fileno=place) as again:
+            server.close()
+            assert (again.fileno(), again.family, again.getsockname()) == (place, socket.AF_INET, name)
+            again.listen()
+            with Socket() as client:
+                client.connect(name)
+                again.accept()[0].close()
+    os.close(end)
+
+
 def test_a_descriptor_closed_behind_our_back_is_nobodys() -> None:
     server = Socket()
     server.bind((HOST, 0))
