@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -60,6 +61,8 @@ class Inside:
         self._lines: deque[str] = deque(maxlen=CONSOLE_LINES)
         self._collect_errors: dict[str, str] = {}
         self._is_done = False
+        self._status = 0
+        """Pytest's own, inside."""
 
     def header(self) -> str:
         """Return a line for pytest's head."""
@@ -160,7 +163,7 @@ class Inside:
                         machine.kill()
                 outcome = machine.close()
         except MachineError as error:
-            raise pytest.UsageError(f"--sarab: {error}") from None
+            raise pytest.UsageError(f"--sarab: {error}".replace("(--memory)", "(--sarab-memory)")) from None
         finally:
             os.close(read)
             os.close(write)
@@ -187,12 +190,19 @@ class Inside:
                 self._collect_errors[message["nodeid"]] = message["text"]
             case "done":
                 self._is_done = True
+                self._status = message["status"]
 
     def _why_missing(self, nodeid: str) -> str:
-        for collector, text in self._collect_errors.items():
+        text = f"inside the image there is no such test\n{self._tail()}"
+        if self._status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR):
+            text = f"inside the image pytest could not begin:\n{self._tail()}"
+        for collector, error in self._collect_errors.items():
             if nodeid == collector or nodeid.startswith((f"{collector}::", f"{collector}/")) or not collector:
-                return f"this test could not be collected inside the image:\n{text}"
-        return f"inside the image there is no such test\n{self._tail()}"
+                text = f"this test could not be collected inside the image:\n{error}"
+        absent = re.search(r"No module named '([\w.]+)'", text)
+        if absent is not None:
+            text += f"\nIs {absent[1]} imported by its name only? --sarab-include {absent[1]} has it in the image."
+        return text
 
     def _tail(self) -> str:
         return "\n".join(self._lines)

@@ -111,6 +111,17 @@ def test_the_first_failure_inside_ends_the_run_with_x(project: Path) -> None:
     assert "stopping after 1 failures" in done.stdout
 
 
+@pytest.mark.boot
+def test_what_is_imported_by_name_only_is_told_with_the_option_that_brings_it(project: Path) -> None:
+    source = "import importlib\nimportlib.import_module('tabnanny')\n\ndef test_one():\n    pass\n"
+    (project / "tests" / "test_one.py").write_text(source)
+    done = run(project, "--sarab")
+    assert done.returncode == 1
+    assert "this test could not be collected inside the image:" in done.stdout
+    assert "Is tabnanny imported by its name only? --sarab-include tabnanny has it in the image." in done.stdout
+    assert run(project, "--sarab", "--sarab-include=tabnanny").returncode == 0
+
+
 def test_a_failed_test_in_a_world_shows_consoles_and_seed(project: Path) -> None:
     (project / "tests" / "test_world.py").write_text(
         "async def speaker():\n    print('I am here')\n\n"
