@@ -77,11 +77,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from sarab import TARGET
 from sarab.testing.world import World
 
 from {package}.main import greeting, main
 
 PROJECT = Path(__file__).parents[1]
+ON_HOST = pytest.mark.skipif(TARGET == "machine", reason="an image starts no other program")
 
 
 def test_greeting_names_whom_it_greets() -> None:
@@ -101,10 +103,12 @@ def run(*words: str) -> str:
     return done.stdout
 
 
+@ON_HOST
 def test_process_greets() -> None:
     assert run("--on", "process").startswith("Hello, Test")
 
 
+@ON_HOST
 @pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed")
 def test_machine_boots_and_greets() -> None:
     assert run().startswith("Hello, Test")
@@ -122,6 +126,7 @@ A Python application that is its own operating system, built with sarab.
     sarab run --on process .     # the same as a Linux process
     sarab build . -o {name}.elf    # the image, for any hypervisor
     python -m pytest             # test it: as Python, and as a machine (needs pytest)
+    python -m pytest --sarab     # the tests themselves inside an image
 """
 
 IGNORED = """\
