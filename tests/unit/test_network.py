@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 
 from sarab import network
 from sarab.aio.faces import sockaddr, zone_of
+from sarab.aio.loop import Loop
 from sarab.aio.network import NetworkDriver
 from sarab.device.network import Outgoing
 from sarab.driver.memory import Memory, pair
 from sarab.net.interface import Configuration
 from sarab.net.stack import Stack
 from sarab.net.tcp import FLOW_SIZE, FLOWS_MAX
+from sarab.wire import ipv4, udp
 from sarab.wire.address import parse
 from sarab.wiring.network import make
 
@@ -153,3 +156,36 @@ def test_link_local_address_has_the_number_of_its_card() -> None:
     for left, right in cards:
         left.close()
         right.close()
+
+
+def test_datagrams_are_handed_out_as_fast_as_frames_are_taken() -> None:
+    """A burst that waited in the card is not lost between the stack and the program."""
+    left, right = pair(capacity=5000)
+    driver = make(ENVIRON, {"eth0": left})
+    count = 3000
+    arrived = 0
+
+    class Sink(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            nonlocal arrived
+            arrived += 1
+
+    async def main() -> None:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Sink, ("10.0.0.2", 7000))
+        bare = udp.emit(udp.Header(9, 7000, udp.HEADER_SIZE + 1))
+        header = ipv4.emit(ipv4.Header(parse("10.0.0.9"), parse("10.0.0.2"), ipv4.UDP, 20 + len(bare) + 1))
+        frame = Outgoing(left.mac + bytes((2, 0, 0, 0, 0, 9)) + b"\x08\0" + header + bare + b"x")
+        assert right.send([frame] * count) == count
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if arrived == count:
+                break
+        transport.close()
+
+    loop = Loop(driver)
+    loop.run_until_complete(main())
+    loop.close()
+    right.close()
+    left.close()
+    assert arrived == count
+    assert driver.stack.counters["datagrams_dropped"] == 0

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from sarab.aio.faces import Face, endpoint_address, error_of
-from sarab.aio.network import monotonic_ns
+from sarab.aio.network import RECEIVE_MAX, monotonic_ns
 from sarab.aio.stream import wake
 from sarab.aio.traffic import BYTES
 from sarab.net.endpoints import Datagrams
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from sarab.aio.loop import Loop
     from sarab.net.endpoints import Endpoint
 
-DATAGRAMS_AT_ONCE = 64
-"""Handed to the protocol before others have their turn."""
+DATAGRAMS_AT_ONCE = RECEIVE_MAX
+"""Handed to the protocol before others have their turn: all that a look at the cards may bring, or the port's queue
+would overflow while a burst comes in."""
 HIGH_WATER = 64 * 1024
 
 
