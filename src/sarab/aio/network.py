@@ -70,6 +70,9 @@ class NetworkDriver:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.lock = stack.lock
+        self.acquire: Any = self.lock.acquire
+        """Of the lock: where `with` would cost as much as what it is for."""
+        self.release: Any = self.lock.release
         self.cards: list[Card] = []
         self.dirty = True
         """Somebody used the stack since the last poll()."""

@@ -7,12 +7,13 @@ import sys
 import warnings
 from asyncio import constants, transports, trsock
 from asyncio.log import logger
+from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from sarab.aio.faces import Face, change
 from sarab.aio.network import monotonic_ns
-from sarab.aio.traffic import Traffic
+from sarab.aio.traffic import NOTHING, Traffic
 from sarab.net.endpoints import Flow
 
 if TYPE_CHECKING:
@@ -105,8 +106,11 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
 
     def _keep(self, data: bytes) -> None:
         """For Traffic: the flow has no room for this."""
-        self._traffic.buffer.append(data)
-        self._traffic.buffered += len(data)
+        traffic = self._traffic
+        if traffic.buffer is NOTHING:
+            traffic.buffer = deque()
+        traffic.buffer.append(data)
+        traffic.buffered += len(data)
         self._maybe_pause_protocol()  # type: ignore[attr-defined]
 
     def writelines(self, list_of_data: Any) -> None:

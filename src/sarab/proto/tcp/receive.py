@@ -10,6 +10,8 @@ from sarab.proto.tcp.account import MINIMUM, PIECE_SIZE, Account
 from sarab.proto.tcp.values import REASSEMBLY_PIECES_MAX
 
 Payload = bytes | bytearray | memoryview
+NOTHING: Final[deque[Payload]] = deque()
+"""Of all those for whom nothing came yet: a deque is 600 bytes when it is empty."""
 SMALL: Final = 1024
 """A payload below this joins the one before it: else a peer that sends byte by byte has us keep a frame for each."""
 JOINED_MAX: Final = 8192
@@ -77,7 +79,7 @@ class Receiver:
         """The sequence number of a FIN that came before what it ends."""
         self._latest: list[Piece] = []
         """Those to which something was added last, the last one first; some may be none any more."""
-        self._chunks: deque[Payload] = deque()
+        self._chunks: deque[Payload] = NOTHING
         self._read_since = 0
         self._measured_at = 0
 
@@ -121,6 +123,8 @@ class Receiver:
     def append(self, data: Payload, size: int) -> None:
         """Take the next `size` bytes: all of `data`, which is not empty."""
         chunks = self._chunks
+        if chunks is NOTHING:
+            chunks = self._chunks = deque()
         if size < SMALL and chunks:
             _put(chunks, data)
         elif type(data) is bytes:
