@@ -182,7 +182,7 @@ static void wait_for_progress(void)
 	int64_t end = time_monotonic() + (int64_t)PATIENCE;
 
 	registers[QUEUE_NOTIFY] = TRANSMIT; /* once more: one that has missed a word would be waited for in vain */
-	for (unsigned looks = 0; looks < PATIENCE_LOOKS || time_monotonic() < end; looks++) {
+	for (unsigned looks = 0; time_monotonic() < end || looks < PATIENCE_LOOKS; looks++) {
 		for (unsigned i = 0; i < LOOKS; i++) {
 			if (!take_back() || released != before)
 				return;
@@ -214,9 +214,9 @@ static void give(void)
 void virtio_console_flush(void)
 {
 	while (registers != NULL && published != filled)
-		if ((uint16_t)(given - taken) < ENTRIES || (take_back() && (uint16_t)(given - taken) < ENTRIES))
+		if ((uint16_t)(given - taken) < ENTRIES)
 			give();
-		else
+		else if (take_back() && (uint16_t)(given - taken) == ENTRIES)
 			wait_for_progress();
 	if (registers == NULL || told == given)
 		return;
