@@ -18,7 +18,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(model: Path, error: str, after: int, seed: int, writes: int = 2000) -> tuple[int, int]:
     """The bytes that the device took, and those that went another way; the model has compared them all."""
-    words = [model, error, str(after), str(seed), str(writes)]
+    words = [str(model), error, str(after), str(seed), str(writes)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
     taken, other = map(int, done.stdout.split())
