@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import boot_time, image_size, loops, memory, rebuild, table, web_time, wiring
+from bench import boot_time, image_size, lines, loops, memory, rebuild, table, web_time, wiring
 from bench.arguments import count
 from bench.guest import PROCESSORS, qemu
 from bench.pair import ROOT
@@ -27,6 +27,7 @@ CLAIMS: dict[str, Callable[[Setting], list[Row]]] = {
     "wiring": wiring.measure,
     "processor": loops.measure_processor,
     "calls": loops.measure_system_calls,
+    "lines": lines.measure,
 }
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- bench {}: begin -->", "<!-- bench {}: end -->"

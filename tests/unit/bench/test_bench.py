@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import lz4, memory, table
+from bench import lines, lz4, memory, table
 from bench.__main__ import BEGIN, END, write_document
 from bench.entry import write_twin
 from bench.guest import Boot, Guest
@@ -146,3 +146,10 @@ def test_costs_are_the_best_times_less_the_empty_loop() -> None:
     console = [(0, "begin -read 10"), (100, "end"), (200, "begin read 10"), (700, "end"), (800, "begin read 10")]
     console += [(1200, "end"), (1300, "begin nbody"), (1500, "end"), (1600, "something else")]
     assert costs(console) == {"read": 30.0, "nbody": 200.0}
+
+
+def test_figures_of_printed_lines_are_the_programs_own() -> None:
+    said = "x" * 69 + "\nin-a-row 12.5\nalone 3\n"
+    assert lines.figures_of(said) == {"in-a-row": 12.5, "alone": 3.0}
+    with pytest.raises(Failed, match="said no figures"):
+        lines.figures_of("alone 3\n")
