@@ -54,6 +54,8 @@ def check(wired: Wired, analysis: Analysis, cache: Cache) -> str | None:
     if key is not None and cache.get(key) is not None:
         return None
     output, status = _run(wired, configuration, cache.folder / "mypy")
+    if _is_stale(output, wired):
+        output, status = _run(wired, configuration, Path(os.devnull))
     problems = list(_problems(output, wired.plan, wired.main))
     if not problems and status not in (0, 1):
         last = (output.strip().splitlines() or ["no word"])[-1]
@@ -106,6 +108,18 @@ def _run(wired: Wired, configuration: Path | None, cache: Path) -> tuple[str, in
         check=False,
     )
     return done.stdout + done.stderr, done.returncode
+
+
+def _is_stale(output: str, wired: Wired) -> bool:
+    """Whether errors are told of files that mypy did not look at.
+
+    Of a module of the same name and content elsewhere, such as a copy of the project, it tells what it has kept.
+    """
+    places = [*sys.path, *os.environ.get("MYPYPATH", "").split(os.pathsep)]
+    folders = [wired.application.root, wired.main.parent, _OURS.parent, *(Path(place) for place in places if place)]
+    matches = [match for match in map(_LINE.fullmatch, output.splitlines()) if match is not None]
+    files = {Path(match["file"]) for match in matches if match["severity"] == "error"}
+    return any(not any(file.is_relative_to(folder) for folder in folders) for file in files)
 
 
 def _problems(output: str, plan: Plan, main: Path) -> Iterable[str]:

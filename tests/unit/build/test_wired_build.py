@@ -209,6 +209,19 @@ def test_type_errors_are_told_by_who_needs_what(here: Path, shared_cache: Path) 
     checked(shared_cache, types=False)
 
 
+def test_type_errors_of_a_copied_project_have_the_copys_paths(
+    here: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = APPLICATION + "\n\ndef copied() -> int:\n    return 'text'\n"
+    for folder in (here, here.with_name("copy")):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        (folder / "app.py").write_text(wrong)
+        with pytest.raises(TypesError) as caught:
+            checked(shared_cache)
+        assert [line.partition(":")[0] for line in caught.value.details] == ["app.py"]
+
+
 def test_strictness_is_the_projects_own(here: Path, shared_cache: Path) -> None:
     (here / "app.py").write_text(APPLICATION + "\n\ndef helper(x):\n    return x\n")
     checked(shared_cache)
