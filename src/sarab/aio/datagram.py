@@ -35,6 +35,7 @@ class DatagramTransport(asyncio.DatagramTransport, asyncio.Transport):
         assert isinstance(face.endpoint, Datagrams)
         self._loop, self._driver, self._lock = loop, loop.driver, loop.driver.lock
         self._face = face
+        self._socket: Any = None
         self._endpoint = face.endpoint
         self._protocol = protocol
         self._closing = self._is_lost = False
@@ -152,5 +153,7 @@ class DatagramTransport(asyncio.DatagramTransport, asyncio.Transport):
         if name == "sockname":
             return self._face.getsockname()
         if name == "socket":
-            return trsock.TransportSocket(self._face)  # type: ignore[arg-type]
+            if self._socket is None:  # always the same, as asyncio's
+                self._socket = trsock.TransportSocket(self._face)  # type: ignore[arg-type]
+            return self._socket
         return default

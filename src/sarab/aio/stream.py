@@ -43,6 +43,7 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         self._lock = loop.driver.lock
         self._flow = face.endpoint
         self._face = face
+        self._socket: Any = None
         self._server = server
         self._context = context = copy_context()
         self._traffic = traffic = Traffic(loop, self, self._flow, context)
@@ -250,7 +251,9 @@ class StreamTransport(transports._FlowControlMixin, asyncio.Transport):
         if name == "sockname":
             return self._face.getsockname()
         if name == "socket":
-            return trsock.TransportSocket(self._face)  # type: ignore[arg-type]
+            if self._socket is None:  # always the same, as asyncio's
+                self._socket = trsock.TransportSocket(self._face)  # type: ignore[arg-type]
+            return self._socket
         return self._flow if name == "flow" else default
 
 

@@ -465,6 +465,19 @@ def test_an_idle_loop_sleeps(loop: Loop) -> None:
     assert run(loop, main()) < 5
 
 
+def test_socket_of_a_transport_is_always_the_same(loop: Loop) -> None:
+    async def main() -> None:
+        _, port = await echo_port()
+        _, writer = await asyncio.open_connection(HOST, port)
+        datagrams, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, (HOST, 0))
+        for transport in (writer.transport, datagrams):
+            assert transport.get_extra_info("socket") is transport.get_extra_info("socket")
+            transport.close()
+        await writer.wait_closed()
+
+    run(loop, main())
+
+
 def test_servers_share_a_port_where_all_of_them_ask_for_it(loop: Loop) -> None:
     async def main() -> None:
         one = await asyncio.start_server(echo, HOST, 0, reuse_port=True)
