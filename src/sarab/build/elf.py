@@ -89,7 +89,7 @@ def read(data: bytes, name: str) -> Object:
         elif segment.type not in (PT_DYNAMIC, PT_INTERP, PT_NOTE):
             continue
         if not inside:
-            raise Malformed(f"A segment of {name} lies outside of the file: it is cut short or damaged.")
+            raise Malformed(f"{name} has a segment that lies outside of the file: it is cut short or damaged.")
     interpreter = None
     for segment in segments:
         if segment.type == PT_INTERP:

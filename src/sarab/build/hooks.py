@@ -89,6 +89,8 @@ CUTS: dict[tuple[str, str], str] = {
     ("code", "readline"): "edits lines on a terminal, and the console is none",
     ("rlcompleter", "readline"): "edits lines on a terminal, and the console is none",
     ("numpy._pytesttester", "numpy.testing"): "numpy.test() runs numpy's own tests, and needs pytest",
+    ("numpy._pytesttester", "numpy.distutils"): "numpy.test() says which compiler made it",
+    ("numpy", "numpy.distutils"): "builds extensions by a compiler; it would bring setuptools",
     ("pdb", "pydoc"): "help inside the debugger, which needs a person",
     ("pickle", "doctest"): "self test",
     ("difflib", "doctest"): "self test",

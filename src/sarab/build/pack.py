@@ -126,7 +126,7 @@ class Packer:
             try:
                 self._libraries.add(found.path or "", found.image_path)
             except ObjectError as error:
-                raise ObjectError(f"{error} (the module {found.name})") from error
+                raise ObjectError(f"{str(error).rstrip('.')} (the module {found.name}).") from error
             self.packed.sizes[package] += self._tree.size() - before
             self._add_to_index(found, found.image_path)
         elif found.kind is Kind.NAMESPACE:

@@ -77,8 +77,10 @@ def test_program_with_a_wheel_runs_alone(build_image: Build, run_files: Run, tmp
         pytest.skip(f"{name} is not installed here")
     script = tmp_path / "program.py"
     script.write_text(dedent(PROGRAMS[name]) + "\nprint('done')\n")
-    done = run_files(build_image(script).image)
+    result = build_image(script)
+    done = run_files(result.image)
     assert done.stdout.splitlines()[-1:] == ["done"], done.stderr
+    assert not {"setuptools", "pytest"} & result.closure.modules.keys(), "what builds or tests a package is not used"
 
 
 def test_much_of_the_standard_library_runs_alone(build_image: Build, run_files: Run, tmp_path: Path) -> None:
