@@ -9,6 +9,8 @@ import pytest
 
 from tests.docs.mistakes import MISTAKES, PAGE, everything, page
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 
 @pytest.fixture(scope="module")
 def results() -> list[tuple[int, str]]:

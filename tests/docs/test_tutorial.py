@@ -17,6 +17,8 @@ PAGES = sorted(FOLDER.glob("*.md"))
 
 
 @pytest.mark.boot
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     execute(page, tmp_path)

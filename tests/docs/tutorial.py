@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-SECONDS_MAX = 60
+SECONDS_MAX = 100
 PORT = "8080"
 """What the pages call a port of this host; each run has another, a free one."""
 ACCELERATOR = re.compile(r"sarab: .*(KVM|emulat).*")
