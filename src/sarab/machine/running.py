@@ -267,7 +267,7 @@ class Running:
             self._qemu_deadline_ns = time.monotonic_ns() + int(LAST_WORDS_SECONDS * 1e9)
 
     def _console_ready(self) -> None:
-        # QEMU writes byte by byte. Whoever reads them as they come takes the guest's processor time for it.
+        # QEMU writes byte by byte, or line by line. Whoever reads them as they come takes the guest's processor time for it.
         if time.monotonic_ns() - self._console_read_ns < CONSOLE_PAUSE_NS:
             time.sleep(CONSOLE_PAUSE_NS / 1e9)
         piece = self._read(self._console)
@@ -311,7 +311,7 @@ class Running:
             with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
                 del self._to_guest[: self._serial.send(self._to_guest[:READ_SIZE])]
         if events & ~select.POLLOUT:
-            # The console speaks through port 0xe9; what comes here would be a firmware's chatter.
+            # The console speaks through port 0xe9 or virtio; what comes here would be a firmware's chatter.
             self._receive(self._serial)
 
     def _monitor_ready(self, events: int) -> None:

@@ -32,7 +32,7 @@ class Channels(NamedTuple):
     """The descriptors that QEMU inherits."""
 
     console: int
-    """A pipe's writing end: the debug console."""
+    """A pipe's writing end: the debug console, and the fast console after it."""
     control: int
     """A pipe's writing end: the control channel."""
     serial: int
