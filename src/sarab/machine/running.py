@@ -267,7 +267,7 @@ class Running:
             self._qemu_deadline_ns = time.monotonic_ns() + int(LAST_WORDS_SECONDS * 1e9)
 
     def _console_ready(self) -> None:
-        # QEMU writes byte by byte, or line by line. Whoever reads them as they come takes the guest's processor time for it.
+        # QEMU writes bytes or lines. Who reads them as they come takes the guest's processor time for it.
         if time.monotonic_ns() - self._console_read_ns < CONSOLE_PAUSE_NS:
             time.sleep(CONSOLE_PAUSE_NS / 1e9)
         piece = self._read(self._console)
