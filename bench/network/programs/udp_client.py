@@ -27,6 +27,8 @@ TICK, SETTLE = 0.0005, 0.1
 """Seconds between bursts, and until what was sent is read."""
 BURST = 64
 """UDP_MAX_SEGMENTS, what one call may send."""
+SENDER_LEAST = 100_000.0
+"""A sender whose own end is below this tells of the machine, and not of the server."""
 PACE_KEPT = 0.9
 """Below this part of the pace it is the sender that cannot."""
 UDP_SEGMENT = 103
@@ -64,6 +66,8 @@ def offer(peer: socket.socket, rate: float, seconds: float) -> tuple[float, floa
             due -= burst
         time.sleep(TICK)
         now = time.monotonic()
+    if not sent:
+        raise SystemExit("the sender had no turn: the machine is busy")
     time.sleep(SETTLE)
     return sent / (now - started), 1 - count(peer) / sent
 
@@ -86,6 +90,8 @@ def find_rate(address: str, seconds: float) -> tuple[float, float]:
     while (found := passes(high)) >= high * PACE_KEPT:
         low, high, best = high, high * 2, found
     if found:
+        if found < SENDER_LEAST:
+            raise SystemExit(f"the sender got no further than {found:.0f} datagrams a second: the machine is busy")
         return found, math.nan  # the sender is at its own end
     while high - low > low * PRECISION:
         middle = (low + high) / 2

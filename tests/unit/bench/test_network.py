@@ -77,6 +77,8 @@ def test_rate_of_datagrams_is_the_greatest_without_loss_and_loss_is_at_twice_tha
 def test_sender_at_its_own_end_tells_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     rate, lost = search(monkeypatch, takes=500_000, sends=100_000)
     assert rate == 100_000 and lost != lost
+    with pytest.raises(SystemExit, match="the machine is busy"):
+        search(monkeypatch, takes=500_000, sends=5_000)
 
 
 def test_server_that_takes_next_to_nothing_fails_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
