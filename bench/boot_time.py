@@ -27,9 +27,9 @@ def measure(setting: Setting) -> list[Row]:
         twin = setting.folder / f"{guest.name}-entry.elf"
         write_twin(guest.kernel, twin)
         twins[guest.name] = replace(guest, name=f"{guest.name} entry", kernel=twin)
-    warm_memory()
     for run in range(setting.runs + 1):
         for guest in pair.guests:
+            warm_memory()
             done = boot(guest, setting.accelerator)
             if done.status != 0:
                 raise Failed(f"hello in the {guest.name} guest ended with status {done.status}:\n{done.text[-2000:]}")

@@ -27,12 +27,12 @@ PROCESSORS = {"tcg": "max", "kvm": "host,arch-capabilities=off"}
 """The richest `-cpu` of each accelerator; `arch-capabilities` must be off on hosts that are guests themselves."""
 
 
-WARM_MIB = 512
-"""Of the host's memory: several guests' worth."""
+WARM_MIB = 192
+"""Of the host's memory: a guest's worth and a half."""
 
 
 def warm_memory() -> None:
-    """Touch memory and give it back, so that guests get what this host has at hand.
+    """Touch memory and give it back, so that a guest gets what this host has at hand. Before each boot: others take it.
 
     Where the host is a guest itself, its own host fetches each page that nobody has touched yet: some 16 us a page, and
     so 10 ms and more of a boot that meets them, which says nothing of what boots. Large pages, as QEMU's are.

@@ -29,9 +29,9 @@ def measure(setting: Setting) -> list[Row]:
     """Boot the web server again and again; return a row for each starting point."""
     image = setting.folder / "web.elf"
     build_image(WEB, image)
-    warm_memory()
     samples: dict[str, list[float]] = {}
     for run in range(setting.runs + 1):
+        warm_memory()
         found = _first_answer(image, cast(Accelerator, setting.accelerator))
         if run == 0:
             continue  # The first boot reads the image from disk.
