@@ -158,7 +158,7 @@ def measure(
         return measurement.program, measurement.name if measurement.alone else ""
 
     rounds = list(dict.fromkeys(map(served_by, wanted)))
-    with undisturbed(), lab() as place, tempfile.TemporaryDirectory(prefix="sarab-bench-") as folder:
+    with undisturbed(), lab(first=True) as place, tempfile.TemporaryDirectory(prefix="sarab-bench-") as folder:
         log = Path(folder) / "server.log"
         for _ in range(runs):
             for program, alone in rounds:

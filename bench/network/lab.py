@@ -38,8 +38,9 @@ LOCK = Path("/run/lock/sarab-bench-network")
 class Lab:
     """The namespaces of one run; `close` removes them and ends what runs in them."""
 
-    def __init__(self) -> None:
-        """Raises Unavailable where namespaces cannot be made."""
+    def __init__(self, first: bool = False) -> None:
+        """Raises Unavailable where namespaces cannot be made. `first`: what runs here goes before all else."""
+        self._first = first
         if os.geteuid() != 0:
             raise Unavailable("network namespaces need root")
         if shutil.which("ip") is None:
@@ -100,7 +101,8 @@ class Lab:
         while True:
             tried = self.run(("python3", "-S", "-c", probe, address, str(port)), check=False)
             if tried.returncode == 0:
-                _put_first(process.pid)  # a machine has a session of its own
+                if self._first:
+                    _put_first(process.pid)  # a machine has a session of its own
                 return process
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Failed(f"{' '.join(command)} does not answer on port {port}: {output.read_text()[-2000:]}")
@@ -159,7 +161,7 @@ class Lab:
 
     def _within(self, namespace: str, core: int, command: Sequence[str]) -> list[str]:
         place = ("ip", "netns", "exec", namespace, "taskset", "-c", str(core))
-        return ["sh", "-c", FIRST, "sh", *place, *command]
+        return ["sh", "-c", FIRST, "sh", *place, *command] if self._first else [*place, *command]
 
 
 @contextlib.contextmanager
@@ -175,10 +177,10 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lab() -> Iterator[Lab]:
-    """Yield a Lab and remove it at the end, be it SIGTERM."""
+def lab(first: bool = False) -> Iterator[Lab]:
+    """Yield a Lab and remove it at the end, be it SIGTERM. `first`: see Lab."""
     before = signal.signal(signal.SIGTERM, _end)
-    made = Lab()
+    made = Lab(first)
     try:
         yield made
     finally:

@@ -27,8 +27,8 @@ CLIENTS = 3
 SAMPLES = 30
 REST_SECONDS = 100.0
 """Longer than the servers' patience with idle connections and TIME-WAIT together: then they hold nothing any more."""
-HELD_MAX = {"tcp_flows": 1, "tasks": 3}
-"""At rest: the connection that asks, and its task beside the server's and the loop's."""
+HELD_MAX = {"tcp_flows": 1, "tasks": 3, "tcp_memory_used": 4096}
+"""At rest: the connection that asks, its task beside the server's and the loop's, and what it holds."""
 RESIDENT_GROWTH_MAX = 0.03, 2_000_000
 """Between the second fifth of a run and its last: a part, and bytes on top, that are no leak."""
 OBJECTS_GROWTH_MAX = 1500
