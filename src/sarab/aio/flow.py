@@ -9,8 +9,10 @@ import asyncio
 import errno
 import ipaddress
 import os
+import socket
 from collections import deque
 from collections.abc import AsyncIterator
+from math import ceil
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +23,9 @@ READ_HIGH, READ_LOW = 256 * 1024, 64 * 1024
 """Bytes that wait to be read: above the first nothing more is taken from the network, until below the second."""
 CLOSE_SECONDS = 10.0
 """How long close() waits until what was written has left this program; the rest leaves, or not, without anybody."""
+KEEPALIVE_COUNT = 4
+KEEPALIVE_MAX = 32767
+"""Seconds: Linux takes no more."""
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
@@ -248,6 +253,19 @@ class Flow(asyncio.Protocol):
         if not self._is_shut and not self._lost and self._closed is None:
             self._is_shut = True
             self._transport.write_eof()
+
+    def keep_alive(self, idle: float | None) -> None:
+        """See device.stack.Flow."""
+        if idle is not None and not 0 < idle <= KEEPALIVE_MAX:
+            raise ValueError(f"a silent peer is asked after more than 0 and at most {KEEPALIVE_MAX} seconds")
+        if self._lost or self._closed is not None:
+            return
+        options = self._transport.get_extra_info("socket")
+        if idle is not None:
+            options.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ceil(idle))
+            options.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ceil(idle / KEEPALIVE_COUNT))
+            options.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+        options.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(idle is not None))
 
     async def close(self) -> None:
         """See device.stack.Flow."""

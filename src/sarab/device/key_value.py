@@ -16,7 +16,7 @@ class KeyValue(Protocol):
 
     @property
     def read_only(self) -> bool:
-        """Whether set(), delete() and rename() raise ReadOnly."""
+        """Whether set(), set_partial(), delete() and rename() raise ReadOnly."""
 
     async def get(self, key: str) -> bytes:
         """Return the value. Raises NotFound."""
@@ -26,6 +26,12 @@ class KeyValue(Protocol):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Store the value, whole or not at all, in the place of the one before. Raises ReadOnly, NoSpace."""
+
+    async def set_partial(self, key: str, offset: int, value: Buffer) -> None:
+        """Replace a part of a value from `offset` on, whole or not at all; it grows, with zeros where nothing was.
+
+        Raises NotFound, ReadOnly, NoSpace, OutOfRange for an offset below 0.
+        """
 
     async def delete(self, key: str) -> None:
         """Remove the key. Raises NotFound, ReadOnly."""
@@ -38,6 +44,12 @@ class KeyValue(Protocol):
 
     async def size(self, key: str) -> int:
         """Return the value's length in bytes. Raises NotFound."""
+
+    async def modified(self, key: str) -> int:
+        """Return when the value was stored: nanoseconds since 1970-01-01T00:00Z, 0 where it is not kept.
+
+        Raises NotFound.
+        """
 
     async def list(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with `prefix`, sorted."""

@@ -60,6 +60,13 @@ class Flow(Protocol):
     async def shutdown_write(self) -> None:
         """Say that nothing more is written; reading goes on. Twice is harmless."""
 
+    def keep_alive(self, idle: float | None) -> None:
+        """Have a peer that was silent for `idle` seconds asked whether it is there (RFC 9293 section 3.8.4).
+
+        It is asked every quarter of that, a second at least; who does not answer four times is given up, and read() and
+        write() raise TimeoutError. None: nobody is asked, which is so at first. Raises ValueError for 0 and less.
+        """
+
     async def close(self) -> None:
         """Close both directions; what was written is still delivered. Twice is harmless."""
 

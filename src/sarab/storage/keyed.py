@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 from sarab.device.errors import DeviceFailed, NoSpace, NotFound, OutOfRange, ReadOnly
-from sarab.device.file_system import FileSystem
+from sarab.device.file_system import FileSystem, Status
 from sarab.device.network import Buffer
-from sarab.storage.memory import check_key
+from sarab.storage.memory import check_key, patched
 from sarab.storage.paths import failure, parts_of
 
 T = TypeVar("T")
@@ -94,16 +94,26 @@ class FileKeyValue:
 
     async def set(self, key: str, value: Buffer) -> None:
         """See KeyValue: the value is written beside the old one, which it replaces when it is whole."""
-        path = self._path(key)
         self._check_writable()
+        path = self._path(key)
         async with self._turn:
-            begun = f"{self._folder}/{BEGUN}"
-            try:
-                await translated(self._files.write(begun, value), key)
-                await self._move(begun, path, key)
-            except BaseException:
-                await asyncio.shield(self._forget(begun))
-                raise
+            await self._replace(path, value, key)
+
+    async def set_partial(self, key: str, offset: int, value: Buffer) -> None:
+        """See KeyValue: the value is written anew."""
+        self._check_writable()
+        path = self._path(key)
+        async with self._turn:
+            await self._replace(path, patched(await self.get(key), offset, value), key)
+
+    async def _replace(self, path: str, value: Buffer, key: str) -> None:
+        begun = f"{self._folder}/{BEGUN}"
+        try:
+            await translated(self._files.write(begun, value), key)
+            await self._move(begun, path, key)
+        except BaseException:
+            await asyncio.shield(self._forget(begun))
+            raise
 
     async def _move(self, path: str, new: str, key: str) -> None:
         """Rename into folders that may not be there."""
@@ -162,6 +172,10 @@ class FileKeyValue:
     async def size(self, key: str) -> int:
         """See KeyValue."""
         return (await translated(self._files.stat(self._path(key)), key)).size
+
+    async def modified(self, key: str) -> int:
+        """See KeyValue."""
+        return (await translated(self._files.stat(self._path(key)), key)).modified
 
     async def list(self, prefix: str = "") -> list[str]:
         """See KeyValue; it looks at every key."""
@@ -238,10 +252,17 @@ class TreeKeyValue:
 
     async def size(self, key: str) -> int:
         """See KeyValue."""
+        return (await self._status(key)).size
+
+    async def modified(self, key: str) -> int:
+        """See KeyValue."""
+        return (await self._status(key)).modified
+
+    async def _status(self, key: str) -> Status:
         status = await self._translated(self._files.stat(self._path(key)), key)
         if status.is_folder:
             raise NotFound(f"there is no value of {key!r}")
-        return status.size
+        return status
 
     async def list(self, prefix: str = "") -> list[str]:
         """See KeyValue; it looks at every file."""
@@ -257,6 +278,10 @@ class TreeKeyValue:
                 yield path
 
     async def set(self, key: str, value: Buffer) -> None:
+        """See KeyValue."""
+        raise self._refusal(key)
+
+    async def set_partial(self, key: str, offset: int, value: Buffer) -> None:
         """See KeyValue."""
         raise self._refusal(key)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, insort
 
 from sarab.device.errors import NoSpace, NotFound, OutOfRange, ReadOnly
@@ -10,6 +11,8 @@ from sarab.device.network import Buffer
 KEY_MAX = 255
 """Bytes of a key in UTF-8."""
 SIZE_DEFAULT = 16 << 20
+VALUE_MAX = 1 << 30
+"""Of a value that is changed in part, for it is changed in memory."""
 ENTRY_COST = 128
 """Bytes that a key and its value are counted for beside their own: what Python needs to hold them."""
 
@@ -25,6 +28,15 @@ def check_key(key: str) -> str:
     return key
 
 
+def patched(value: bytes, offset: int, part: Buffer) -> bytes:
+    """Return a value with `part` in it from `offset` on. Raises OutOfRange."""
+    if offset < 0:
+        raise OutOfRange(f"there is nothing from {offset} on")
+    if offset + len(part) > VALUE_MAX:
+        raise NoSpace(f"a value that is written at {offset} would have more than {VALUE_MAX} bytes")
+    return value[:offset].ljust(offset, b"\0") + bytes(part) + value[offset + len(part) :]
+
+
 class MemoryKeyValue:
     """device.key_value.KeyValue."""
 
@@ -36,6 +48,7 @@ class MemoryKeyValue:
         self._left = size
         self._values: dict[str, bytes] = {}
         self._keys: list[str] = []
+        self._modified: dict[str, int] = {}
         for key, value in (values or {}).items():
             self._put(check_key(key), bytes(value))
 
@@ -54,6 +67,14 @@ class MemoryKeyValue:
         self._check_writable()
         self._put(check_key(key), bytes(value))
 
+    async def set_partial(self, key: str, offset: int, value: Buffer) -> None:
+        """See KeyValue."""
+        self._check_writable()
+        before = self._find(key)
+        if offset + len(value) - len(before) > self._left:  # before the zeros are made
+            raise NoSpace(f"a value of {offset + len(value)} bytes is more than this store has left")
+        self._put(key, patched(before, offset, value))
+
     async def delete(self, key: str) -> None:
         """See KeyValue."""
         self._check_writable()
@@ -65,11 +86,14 @@ class MemoryKeyValue:
         self._check_writable()
         value = self._find(key)
         if check_key(new) != key:
+            modified = self._modified[key]
             self._drop(key)
             try:
                 self._put(new, value)
+                self._modified[new] = modified
             except NoSpace:
                 self._put(key, value)
+                self._modified[key] = modified
                 raise
 
     async def exists(self, key: str) -> bool:
@@ -79,6 +103,11 @@ class MemoryKeyValue:
     async def size(self, key: str) -> int:
         """See KeyValue."""
         return len(self._find(key))
+
+    async def modified(self, key: str) -> int:
+        """See KeyValue."""
+        self._find(key)
+        return self._modified[key]
 
     async def list(self, prefix: str = "") -> list[str]:
         """See KeyValue."""
@@ -108,9 +137,11 @@ class MemoryKeyValue:
             raise NoSpace(f"a value of {len(value)} bytes needs {need} more, and this store has {self._left} left")
         self._left -= need
         self._values[key] = value
+        self._modified[key] = time.time_ns()
         if before is None:
             insort(self._keys, key)
 
     def _drop(self, key: str) -> None:
         self._left += len(self._values.pop(key)) + len(key.encode()) + ENTRY_COST
+        del self._modified[key]
         del self._keys[bisect_left(self._keys, key)]

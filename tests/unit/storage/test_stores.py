@@ -135,10 +135,25 @@ class LyingStore(MemoryKeyValue):
             return found.ljust(min(length, 300), b"\0")
         return found
 
+    async def set_partial(self, key: str, offset: int, value: Any) -> None:
+        if self.lie == "a part cuts":
+            await self.set(key, (await self.get(key))[:offset].ljust(offset, b"\0") + bytes(value))
+            return
+        await super().set_partial(key, offset, value)
+
+    async def modified(self, key: str) -> int:
+        found = await super().modified(key)
+        if self.lie == "time runs back":
+            return 2 * 10**18 - found
+        return found // 10**9 if self.lie == "seconds" else found
+
 
 @pytest.mark.parametrize(
     "lie",
     [
+        "a part cuts",
+        "time runs back",
+        "seconds",
         "folds case",
         "keeps a hold",
         "half a value",

@@ -284,6 +284,35 @@ def test_an_application_brings_its_providers() -> None:
     assert closed == ["worn"]
 
 
+@unikernel
+async def listens(tcp: TCP) -> None:
+    async with await tcp.listen_tcp(80) as listener:
+        async for _ in listener:
+            pass
+
+
+@unikernel
+async def waits(tcp: TCP) -> None:
+    flow = await tcp.connect_tcp("listens", 80)
+    flow.keep_alive(60)
+    with pytest.raises(TimeoutError):
+        await flow.read()
+
+
+def test_a_silent_peer_that_does_not_answer_is_given_up() -> None:
+    async def scenario(world: World) -> None:
+        world.start(listens)
+        client = world.start(waits)
+        await world.sleep(3600)  # it answers, minute by minute
+        assert len(world.trace()) >= 100
+        world.link.partition(["listens"], ["waits"])
+        began = world.now
+        await client.result()
+        assert 60 <= world.now - began <= 130
+
+    World().run(scenario)
+
+
 def test_a_partition_parts_and_healing_joins() -> None:
     async def scenario(world: World) -> None:
         world.start(upper)

@@ -43,11 +43,13 @@ async def _only_reads(store: KeyValue) -> None:
         value = await store.get(key)
         must(await store.exists(key), "a key that is listed is there")
         must(await store.size(key) == len(value), "size() is the value's length")
+        must(await store.modified(key) >= 0, "modified() is a time, or 0")
         must(await store.get_partial(key, 1, 3) == value[1:4], "get_partial() is a part of the value")
         await each_must_raise(
             ReadOnly,
             "what would change a read-only store raises ReadOnly",
             store.set(key, b"x"),
+            store.set_partial(key, 0, b"x"),
             store.delete(key),
             store.rename(key, "other"),
         )
@@ -87,6 +89,8 @@ async def _values(store: KeyValue) -> None:
         "a key without a value raises NotFound",
         store.get("key"),
         store.size("key"),
+        store.modified("key"),
+        store.set_partial("key", 0, b"x"),
         store.delete("key"),
         store.get_partial("key", 0, 1),
     )
@@ -113,6 +117,17 @@ async def _parts(store: KeyValue) -> None:
     for offset, length in ((0, 200), (0, 0), (10, 20), (199, 1), (199, 5), (200, 1), (5000, 5), (0, 1 << 40)):
         got = await store.get_partial("key", offset, length)
         must(got == value[offset : offset + length], f"get_partial(key, {offset}, {length}) is that part of the value")
+    expected = value
+    for offset, part in ((0, b""), (0, b"first"), (10, b"inner"), (198, b"over"), (300, b"behind"), (5, bytes(400))):
+        await store.set_partial("key", offset, memoryview(part))
+        expected = expected[:offset].ljust(offset, b"\0") + part + expected[offset + len(part) :]
+        must(await store.get("key") == expected, f"set_partial(key, {offset}, ...) replaces that part, and no other")
+    await must_raise(OutOfRange, store.set_partial("key", -1, b"x"), "set_partial() before the start raises OutOfRange")
+    must(await store.get("key") == expected, "a set_partial() that failed changes nothing")
+    before = await store.modified("key")
+    await store.set("key", b"later")
+    must(before <= await store.modified("key"), "modified() does not go back when a value is stored")
+    must(before == 0 or before > 1e18, "modified() is nanoseconds since 1970, or 0")
 
 
 async def _lists(store: KeyValue) -> None:

@@ -80,7 +80,19 @@ async def _talks(tcp: TCP, keep: AsyncExitStack) -> None:
     await server.write(memoryview(data))
     data[:] = b"xxxxx"
     must(await client.read_exactly(5) == b"there", "what was written is as it was when write() returned")
+    for idle in (0.5, 60, None):
+        client.keep_alive(idle)
+        server.keep_alive(idle)
+        await client.write(b"?")
+        must(await server.read_exactly(1) == b"?", "a peer that answers is kept")
+    for nothing in (0, -1):
+        try:
+            client.keep_alive(nothing)
+        except ValueError:
+            continue
+        must(False, "keep_alive() raises ValueError for no time")
     await asyncio.gather(client.close(), server.close(), listener.close())
+    client.keep_alive(60)
     for flow in (client, server):
         await flow.close()
     await listener.close()
