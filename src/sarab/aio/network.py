@@ -133,11 +133,23 @@ class NetworkDriver:
             if self.receiver is not None and card.descriptor >= 0:
                 self.receiver.watch(card.descriptor)
 
+    def remove_card(self, device: Network) -> None:
+        """Drive `device` no more. What its interface still sends is dropped."""
+        with self.lock:
+            for card in tuple(self.cards):
+                if card.device is device:
+                    self.poll()  # what was written leaves
+                    self._forget(card)
+
+    def _forget(self, card: Card) -> None:
+        if card in self.cards:  # not lost
+            self.cards.remove(card)
+            if self.receiver is not None and card.descriptor >= 0:
+                self.receiver.unwatch(card.descriptor)
+
     def _lose(self, card: Card, why: DeviceLost) -> None:
-        self.cards.remove(card)
+        self._forget(card)
         self.lost.append(str(why))
-        if self.receiver is not None and card.descriptor >= 0:
-            self.receiver.unwatch(card.descriptor)
         os.write(2, f"sarab: the network card {card.interface.name} is lost: {why}\n".encode())
 
     # ---- moving frames, with the lock held -----------------------------------------------------------------------
