@@ -49,6 +49,8 @@ class Libraries:
     _global: dict[str, str] = field(default_factory=dict)
     """Names that the program itself brings: every later need of one is met by it."""
     _host_cache: dict[str, str] | None = None
+    _passed_over: dict[str, str] = field(default_factory=dict)
+    """Library -> the first file of its name that is for another machine."""
     _root: _Loaded | None = None
 
     def add_program(self, host: str, image: str) -> None:
@@ -116,7 +118,7 @@ class Libraries:
                     continue
                 found = self._search(name, user)
                 if found is None:
-                    raise ObjectError(f"{user.host} needs the library {name}, and this machine has none.")
+                    raise ObjectError(self._missing(name, user))
                 host, relative = found
                 real = os.path.realpath(host)
                 if name in self.by_soname and self.sources.get(self.by_soname[name]) == real:
@@ -125,6 +127,15 @@ class Libraries:
                 if image in self._loaded:
                     continue
                 queue.append(self._put(real, image, user))
+
+    def _missing(self, name: str, user: _Loaded) -> str:
+        passed_over = self._passed_over.get(os.path.basename(name))
+        if passed_over is not None:
+            try:
+                elf.read(Path(passed_over).read_bytes(), passed_over)
+            except (ObjectError, Malformed, OSError) as error:
+                return f"{user.host} needs the library {name}: {error}"
+        return f"{user.host} needs the library {name}, and this machine has none."
 
     def _place(self, name: str, real: str, relative: str | None, user: _Loaded) -> str:
         """Where a library goes: beside its user if that is how it was found, else into /lib."""
@@ -190,7 +201,10 @@ class Libraries:
                 head = file.read(20)
         except OSError:
             return False
-        return head[:5] == b"\x7fELF\x02" and head[18:20] == b"\x3e\x00"
+        if head[:5] == b"\x7fELF\x02" and head[18:20] == b"\x3e\x00":
+            return True
+        self._passed_over.setdefault(os.path.basename(path), path)
+        return False
 
     def _check_libc(self, loaded: _Loaded) -> None:
         root = self._root

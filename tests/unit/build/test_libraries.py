@@ -121,6 +121,22 @@ def test_missing_library_is_named_with_its_user(libraries: Libraries, tmp_path: 
         libraries.add(str(make_object(tmp_path / "a.so", ["libnothing.so.7"])), "/app/a.so")
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"bits": 1, "machine": 3}, r"libx\.so is a 32-bit library \(32-bit x86\), and an image needs 64-bit x86 ones"),
+        ({"machine": 183}, r"libx\.so was built for another platform \(ARM64\)"),
+    ],
+)
+def test_a_needed_library_of_another_machine_is_named_as_one(
+    libraries: Libraries, tmp_path: Path, options: dict[str, int], sentence: str
+) -> None:
+    make_object(tmp_path / "other/libx.so", **options)  # type: ignore[arg-type]
+    user = make_object(tmp_path / "a.so", ["libx.so"], runpath=f"{tmp_path}/other")
+    with pytest.raises(ObjectError, match=rf"a\.so needs the library libx\.so: .*{sentence}"):
+        libraries.add(str(user), "/app/a.so")
+
+
 def test_two_libraries_of_one_name_are_refused(libraries: Libraries, tmp_path: Path) -> None:
     make_object(tmp_path / "one/libx.so", soname="one")
     make_object(tmp_path / "two/libx.so", soname="two")
