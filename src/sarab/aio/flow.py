@@ -75,7 +75,15 @@ class Flow(asyncio.Protocol):
         self._remote = address_of(transport.get_extra_info("peername"))
         if self._listener is not None:
             self._pause()  # until somebody has it
+            if type(transport).__module__ == "asyncio.selector_events":
+                asyncio.get_running_loop().call_soon(self._pause_again)
             self._listener._made(self)
+
+    def _pause_again(self) -> None:
+        """Python 3.11.2 begins to read behind connection_made(), paused or not."""
+        if self._is_paused and not self._lost and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
