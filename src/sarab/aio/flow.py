@@ -13,9 +13,9 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator
 from math import ceil
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from sarab.aio.closing import Closing
 from sarab.device.network import Buffer
 from sarab.device.stack import Address, IPAddress
 
@@ -43,7 +43,7 @@ def wake(future: asyncio.Future[None] | None) -> None:
         future.set_result(None)
 
 
-class Flow(asyncio.Protocol):
+class Flow(Closing, asyncio.Protocol):
     """device.stack.Flow."""
 
     def __init__(self, listener: Listener | None = None) -> None:
@@ -289,18 +289,8 @@ class Flow(asyncio.Protocol):
         if not self._lost:
             await asyncio.wait((self._closed,), timeout=CLOSE_SECONDS)
 
-    async def __aenter__(self) -> Self:
-        """See device.stack.Flow."""
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See device.stack.Flow."""
-        await self.close()
-
-
-class Listener:
+class Listener(Closing):
     """device.stack.Listener. Made by listen()."""
 
     def __init__(self, backlog: int) -> None:
@@ -394,16 +384,6 @@ class Listener:
             self._ready.popleft()._transport.abort()
         for future in self._waiting:
             wake(future)
-
-    async def __aenter__(self) -> Self:
-        """See device.stack.Listener."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See device.stack.Listener."""
-        await self.close()
 
 
 async def listen(host: str | None, port: int, backlog: int) -> Listener:

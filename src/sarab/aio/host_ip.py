@@ -10,9 +10,8 @@ import os
 import socket
 import struct
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
-from types import TracebackType
-from typing import Self
 
+from sarab.aio.closing import Closing
 from sarab.aio.flow import wake
 from sarab.device.network import Buffer
 from sarab.device.stack import IPAddress
@@ -26,7 +25,7 @@ OWN_PROTOCOLS = frozenset((0, 1, 6, 17, 43, 44, 58, 59, 60))
 """Those that the host speaks itself, and IPv6's extension headers."""
 
 
-class HostPackets:
+class HostPackets(Closing):
     """device.stack.Packets; a socket of each family that the host has."""
 
     def __init__(self, number: int) -> None:
@@ -115,16 +114,6 @@ class HostPackets:
         """See device.stack.Packets."""
         if not self._is_closed:
             self._end()
-
-    async def __aenter__(self) -> Self:
-        """See device.stack.Packets."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See device.stack.Packets."""
-        await self.close()
 
 
 class HostIP:

@@ -6,9 +6,9 @@ import asyncio
 import errno
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
+from sarab.aio.closing import Closing
 from sarab.aio.ethernet import HEADER_SIZE, check_frame
 from sarab.aio.network import NetworkDriver, monotonic_ns
 from sarab.device.errors import DeviceLost, OutOfRange
@@ -55,7 +55,7 @@ class _Reader(Generic[T]):
                 self._waiting.remove(future)
 
 
-class StackPackets:
+class StackPackets(Closing):
     """device.stack.Packets."""
 
     def __init__(self, driver: NetworkDriver, endpoint: raw.Packets) -> None:
@@ -82,16 +82,6 @@ class StackPackets:
         with self._driver.lock:
             self._endpoint.close(monotonic_ns())
         self._reader.wake()
-
-    async def __aenter__(self) -> Self:
-        """See device.stack.Packets."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See device.stack.Packets."""
-        await self.close()
 
 
 class StackIP:

@@ -14,9 +14,9 @@ import socket
 from collections import deque
 from collections.abc import Coroutine
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from sarab.aio.closing import Closing
 from sarab.aio.flow import MAPPED, Flow, Listener, address_of, listen, wake
 from sarab.device.network import Buffer
 from sarab.device.stack import IP, Address, Host, IPAddress, Packets
@@ -39,7 +39,7 @@ def numeric(host: Host) -> IPAddress | None:
         return None
 
 
-class Datagrams(asyncio.DatagramProtocol):
+class Datagrams(Closing, asyncio.DatagramProtocol):
     """device.stack.Datagrams."""
 
     def __init__(self, resolve: AsyncioStack) -> None:
@@ -165,16 +165,6 @@ class Datagrams(asyncio.DatagramProtocol):
             for future in self._readers:
                 wake(future)
             await asyncio.sleep(0)  # asyncio gives the port back in the loop's next turn
-
-    async def __aenter__(self) -> Self:
-        """See device.stack.Datagrams."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See device.stack.Datagrams."""
-        await self.close()
 
 
 class AsyncioStack:

@@ -33,18 +33,23 @@ def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
+    add_application_arguments(parser, "build")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the image (NAME.elf here)")
+    add_build_arguments(parser)
+    parser.add_argument("--explain", metavar="MODULE", help="say why MODULE is in the image, and build nothing")
+    parser.add_argument("--report", action="store_true", help="show the size of every package, largest first")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_application_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
+    """What an application is named by; `verb` is what is done with it."""
     parser.add_argument(
         "application",
         nargs="?",
         metavar="APPLICATION",
         help="app.py, app.py:function, package.module:function, or a directory with a pyproject.toml",
     )
-    parser.add_argument("-m", dest="module", metavar="MODULE", help="build what `python -m MODULE` runs")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the image (NAME.elf here)")
-    add_build_arguments(parser)
-    parser.add_argument("--explain", metavar="MODULE", help="say why MODULE is in the image, and build nothing")
-    parser.add_argument("--report", action="store_true", help="show the size of every package, largest first")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("-m", dest="module", metavar="MODULE", help=f"{verb} what `python -m MODULE` runs")
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:

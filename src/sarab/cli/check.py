@@ -7,7 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sarab.cli.build import Progress, add_secrets_argument, add_type_arguments, add_what_arguments, options_of, spec_of
+from sarab.cli.build import (
+    Progress,
+    add_application_arguments,
+    add_secrets_argument,
+    add_type_arguments,
+    add_what_arguments,
+    options_of,
+    spec_of,
+)
 
 if TYPE_CHECKING:
     from sarab.cli.main import Parser
@@ -22,13 +30,7 @@ out: then it takes a moment only. The exit status is 0 if all is well.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument(
-        "application",
-        nargs="?",
-        metavar="APPLICATION",
-        help="app.py, app.py:function, package.module:function, or a directory with a pyproject.toml",
-    )
-    parser.add_argument("-m", dest="module", metavar="MODULE", help="check what `python -m MODULE` runs")
+    add_application_arguments(parser, "check")
     add_target_argument(parser)
     add_what_arguments(parser)
     parser.set_defaults(env=[], tmp=None, kernel=None, with_source=False, compress=False, seal=False)

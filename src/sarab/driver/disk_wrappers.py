@@ -30,13 +30,11 @@ class Wear(NamedTuple):
     """Requests after which the disk is gone; 0: never."""
 
 
-class FaultyDisk:
-    """A disk around a disk; device.block.Block. Equal seeds and equal requests, one by one, give equal faults."""
+class _Around:
+    """What is the same of a disk and of the one around it."""
 
-    def __init__(self, disk: Block, wear: Wear, seed: int = 0) -> None:
-        self.wear = wear
-        self.counters = {"requests": 0, "failed": 0, "torn": 0}
-        self._disk, self._chance = disk, Random(f"{seed}")
+    def __init__(self, disk: Block) -> None:
+        self._disk = disk
 
     @property
     def sector_size(self) -> int:
@@ -52,6 +50,16 @@ class FaultyDisk:
     def read_only(self) -> bool:
         """See Block."""
         return self._disk.read_only
+
+
+class FaultyDisk(_Around):
+    """A disk around a disk; device.block.Block. Equal seeds and equal requests, one by one, give equal faults."""
+
+    def __init__(self, disk: Block, wear: Wear, seed: int = 0) -> None:
+        self.wear = wear
+        self.counters = {"requests": 0, "failed": 0, "torn": 0}
+        super().__init__(disk)
+        self._chance = Random(f"{seed}")
 
     async def read(self, sector: int, count: int) -> bytes:
         """See Block."""
@@ -101,7 +109,7 @@ class FaultyDisk:
         return failed, part if torn else 0.0
 
 
-class TracedDisk:
+class TracedDisk(_Around):
     """A disk around a disk; device.block.Block. A line a request, when it has ended.
 
     0.000412 read 8+16 (0.1 ms)
@@ -111,23 +119,9 @@ class TracedDisk:
         self, disk: Block, write: Callable[[str], object], clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         """Give each line, without its end, to `write`. `clock` is in ns; the first number is seconds since now."""
-        self._disk, self._print, self._clock = disk, write, clock
+        super().__init__(disk)
+        self._print, self._clock = write, clock
         self._start = clock()
-
-    @property
-    def sector_size(self) -> int:
-        """See Block."""
-        return self._disk.sector_size
-
-    @property
-    def sectors(self) -> int:
-        """See Block."""
-        return self._disk.sectors
-
-    @property
-    def read_only(self) -> bool:
-        """See Block."""
-        return self._disk.read_only
 
     async def read(self, sector: int, count: int) -> bytes:
         """See Block."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from pathlib import Path
 from typing import Any
 
 from sarab.wiring.errors import WiringError
@@ -267,11 +266,3 @@ def describe(graph: Graph, entry: str) -> dict[str, Any]:
         "source": source.text(),
         "lines": {str(number): meaning for number, meaning in source.meanings.items()},
     }
-
-
-def relative(path: str) -> str:
-    """Return a path as it is shown: from the working directory, where that is shorter."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path

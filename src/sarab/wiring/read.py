@@ -130,11 +130,9 @@ def _last_line(error: BaseException, root: str) -> str:
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)] or frames
     if not own:
         return root
-    try:
-        shown = str(Path(own[-1].filename).relative_to(Path.cwd()))
-    except ValueError:
-        shown = own[-1].filename
-    return f"{shown}:{own[-1].lineno}"
+    from sarab.wiring.signature import from_here
+
+    return f"{from_here(own[-1].filename)}:{own[-1].lineno}"
 
 
 if __name__ == "__main__":

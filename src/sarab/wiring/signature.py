@@ -410,9 +410,12 @@ def where(function: Any, parameter: str | None = None) -> str:
     file, line = place(function, parameter)
     if not file:
         return title(function)
-    path = pathlib.Path(file)
+    return f"{from_here(file)}:{line}"
+
+
+def from_here(file: str) -> str:
+    """Return a path as it is shown: from the working directory, where it is below that."""
     try:
-        shown = str(path.relative_to(pathlib.Path.cwd()))
+        return str(pathlib.Path(file).relative_to(pathlib.Path.cwd()))
     except ValueError:
-        shown = file
-    return f"{shown}:{line}"
+        return file
