@@ -3,7 +3,8 @@
  * Threads take turns of SLICE nanoseconds. One that has waited for something and got it is "urgent": it goes before those that only
  * compute, for as long as its slice lasts; sleeping fills the slice again. An interrupt that makes a thread urgent preempts a
  * computing one at once; a thread that wakes another goes on for WAKE_DELAY first, because it mostly is about to wait itself (and
- * would else hand the CPU over twice, as with Python's GIL). Those who compute get a turn in every READY_EVERY at least.
+ * would else hand the CPU over twice, as with Python's GIL). Those who compute get a turn in every READY_EVERY at least, and nobody loses
+ * the CPU to a wake-up within BREATH of getting it: where an interrupt costs more than the time until the next, nobody else would get on.
  *
  * There is no tick: one timer is armed while somebody else could run.
  */
@@ -14,6 +15,8 @@
 #define SLICE 5000000ll
 #define WAKE_DELAY 500000ll
 #define READY_EVERY 25000000ll
+#define BREATH 100000ll
+#define SERVED 1000000ll
 #define MSR_KERNEL_GS_BASE 0xc0000102
 
 struct thread *current_thread;
@@ -21,9 +24,10 @@ bool reschedule_wanted;
 
 static struct list urgent = LIST_INITIAL(urgent); /* by struct thread.run */
 static struct list ready = LIST_INITIAL(ready);
-static int64_t ready_served;  /* when one of ready got the CPU last */
+static int64_t ready_served;  /* when one of ready had the CPU last, for longer than SERVED */
 static bool turn;	      /* the current thread has it because of READY_EVERY: not to be taken away */
-static int64_t running_since; /* the current thread, or when its slice was last charged */
+static int64_t picked_at;     /* when the current thread got the CPU */
+static int64_t running_since; /* the same, or when its slice was last charged */
 static struct thread *dead;   /* its stack was in use until now */
 
 static void slice_over(struct timer *timer);
@@ -52,11 +56,16 @@ static void slice_over(struct timer *timer)
 	(void)timer;
 	if (current->state != THREAD_RUNNING || !others_can_run())
 		return;
-	slice_charge(time_monotonic());
-	if (current->slice_left <= 0 || (!turn && !list_empty(&urgent)))
+	int64_t now = time_monotonic();
+	slice_charge(now);
+	if (current->slice_left <= 0)
+		reschedule_wanted = true;
+	else if (turn || list_empty(&urgent))
+		slice_alarm(now + current->slice_left);
+	else if (now >= picked_at + BREATH)
 		reschedule_wanted = true;
 	else
-		slice_alarm(running_since + current->slice_left);
+		slice_alarm(MIN(now + current->slice_left, picked_at + BREATH));
 }
 
 static void enqueue(struct thread *t)
@@ -66,15 +75,23 @@ static void enqueue(struct thread *t)
 		t->slice_left = SLICE;
 		t->urgent = false;
 	}
+	if (!t->urgent && list_empty(&ready))
+		ready_served = time_monotonic();
 	list_insert_before(t->urgent ? &urgent : &ready, &t->run);
 
 	if (current->state != THREAD_RUNNING || current == t)
 		return;
 	int64_t alarm = running_since + MAX(current->slice_left, 0);
-	if (t->urgent && !current->urgent && !turn && current_frame()->vector < TRAP_SYSTEM_CALL)
+	if (!t->urgent || turn) {
+		slice_alarm(alarm);
+		return;
+	}
+	int64_t now = time_monotonic();
+	bool at_once = !current->urgent && current_frame()->vector < TRAP_SYSTEM_CALL;
+	if (at_once && now >= picked_at + BREATH)
 		reschedule_wanted = true;
 	else
-		slice_alarm(t->urgent && !turn ? MIN(alarm, time_monotonic() + WAKE_DELAY) : alarm);
+		slice_alarm(MIN(alarm, at_once ? picked_at + BREATH : now + WAKE_DELAY));
 }
 
 void thread_make_ready(struct thread *t)
@@ -100,17 +117,16 @@ void thread_wake(struct thread *t)
 
 static struct thread *pick(int64_t now)
 {
-	struct list *queue = &urgent;
-	turn = false;
-	if (list_empty(&urgent) || (!list_empty(&ready) && now - ready_served > READY_EVERY)) {
-		if (list_empty(&ready))
-			return NULL;
-		queue = &ready;
-		ready_served = now;
-		turn = !list_empty(&urgent);
-	}
+	turn = !list_empty(&ready) && now - ready_served > READY_EVERY;
+	struct list *queue = turn || list_empty(&urgent) ? &ready : &urgent;
+	if (list_empty(queue))
+		return NULL;
 	struct thread *t = CONTAINER_OF(queue->next, struct thread, run);
 	list_remove(&t->run);
+	if (turn) {
+		t->slice_left = SLICE;
+		ready_served = now;
+	}
 	return t;
 }
 
@@ -169,6 +185,8 @@ static void schedule(void)
 
 	thread_account();
 	slice_charge(now);
+	if (!previous->urgent && now - picked_at >= SERVED)
+		ready_served = now;
 	while ((next = pick(now)) == NULL) {
 		marks_tell();
 		cpu_timers_idle(true);
@@ -176,7 +194,7 @@ static void schedule(void)
 		cpu_timers_idle(false);
 		now = time_monotonic();
 	}
-	running_since = now;
+	picked_at = running_since = now;
 	reschedule_wanted = false;
 	next->state = THREAD_RUNNING;
 	next->stamp = read_tsc();
@@ -250,7 +268,7 @@ void thread_run_first(struct thread *t)
 	t->slice_left = SLICE;
 	t->in_user = true;
 	t->stamp = read_tsc();
-	running_since = time_monotonic();
+	picked_at = running_since = time_monotonic();
 	cpu_set_kernel_stack(t->kernel_stack);
 	fpu_restore(t->fpu);
 }
