@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sarab.device.network import DeviceLost, Incoming, Network, Offload, Outgoing
+from sarab.driver.around import Around
 
 WAITING_MAX = 1024
 """Frames that wait in one direction; what comes on top is lost, as in a router's queue."""
@@ -47,16 +48,17 @@ class Weather(NamedTuple):
     """Frames of more bytes vanish, and nobody says so: a black hole on the path. 0: none does."""
 
 
-class Faults:
+class Faults(Around):
     """A card around a card; device.network.Network."""
 
     def __init__(
         self, device: Network, weather: Weather, seed: int = 0, clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         """Equal seeds and equal frames give equal faults. `clock` is CLOCK_MONOTONIC unless there is no descriptor."""
+        super().__init__(device)
         self.weather = weather
         self.counters = {"lost": 0, "duplicated": 0, "corrupted": 0, "overflowed": 0, "too_long": 0}
-        self._device, self._clock = device, clock
+        self._clock = clock
         self._coming, self._going = random.Random(f"{seed}/in"), random.Random(f"{seed}/out")
         self._arrived: list[tuple[int, int, Incoming]] = []
         self._leaving: list[tuple[int, int, Outgoing]] = []
@@ -70,16 +72,6 @@ class Faults:
             self._both = select.epoll()
             self._both.register(device.fileno(), select.EPOLLIN)
             self._both.register(self._timer, select.EPOLLIN)
-
-    @property
-    def mac(self) -> bytes:
-        """See Network."""
-        return self._device.mac
-
-    @property
-    def mtu(self) -> int:
-        """See Network."""
-        return self._device.mtu
 
     @property
     def offloads(self) -> Offload:

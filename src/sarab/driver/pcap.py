@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import BinaryIO
 
-from sarab.device.network import Incoming, Network, Offload, Outgoing
+from sarab.device.network import Incoming, Network, Outgoing
+from sarab.driver.around import Around
 
 MAGIC_NANOSECONDS = 0xA1B23C4D
 VERSION = (2, 4)
@@ -37,7 +38,7 @@ def file_of(path: str, index: int) -> str:
     return f"{folder}{slash}{stem or suffix}-eth{index}{dot + suffix if stem else ''}"
 
 
-class Pcap:
+class Pcap(Around):
     """A card around a card; device.network.Network. A file that cannot be written never harms the network."""
 
     def __init__(
@@ -48,30 +49,12 @@ class Pcap:
         size_max: int = SIZE_MAX_DEFAULT,
     ) -> None:
         """Write the head of `file`, which is ours to close. `clock` gives ns since 1970. Raises OSError."""
-        self._device, self._file, self._clock, self._room = device, file, clock, size_max - _FILE.size
+        super().__init__(device)
+        self._file, self._clock, self._room = file, clock, size_max - _FILE.size
         self.missed = 0
         """Frames that are not in the file: it is full, or could not be written."""
         file.write(_FILE.pack(MAGIC_NANOSECONDS, *VERSION, 0, 0, SNAPLEN, LINKTYPE_ETHERNET))
         file.flush()
-
-    @property
-    def mac(self) -> bytes:
-        """See Network."""
-        return self._device.mac
-
-    @property
-    def mtu(self) -> int:
-        """See Network."""
-        return self._device.mtu
-
-    @property
-    def offloads(self) -> Offload:
-        """See Network."""
-        return self._device.offloads
-
-    def fileno(self) -> int:
-        """See Network."""
-        return self._device.fileno()
 
     def receive(self, limit: int) -> list[Incoming]:
         """See Network."""
@@ -89,7 +72,7 @@ class Pcap:
 
     def close(self) -> None:
         """See Network."""
-        self._device.close()
+        super().close()
         try:
             self._file.close()
         except OSError:

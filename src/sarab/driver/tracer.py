@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from sarab.device.network import Incoming, Network, Offload, Outgoing
+from sarab.device.network import Incoming, Network, Outgoing
+from sarab.driver.around import Around
 from sarab.wire import arp, ethernet, icmpv4, ipv4, ipv6, tcp, udp
 from sarab.wire.address import text
 from sarab.wire.errors import Malformed
@@ -19,34 +20,16 @@ SECOND = 1_000_000_000
 ICMPV4, ICMPV6 = 1, 58
 
 
-class Tracer:
+class Tracer(Around):
     """A card around a card; device.network.Network."""
 
     def __init__(
         self, device: Network, write: Callable[[str], object], clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         """Give each line, without its end, to `write`."""
-        self._device, self._print, self._clock = device, write, clock
+        super().__init__(device)
+        self._print, self._clock = write, clock
         self._first: int | None = None
-
-    @property
-    def mac(self) -> bytes:
-        """See Network."""
-        return self._device.mac
-
-    @property
-    def mtu(self) -> int:
-        """See Network."""
-        return self._device.mtu
-
-    @property
-    def offloads(self) -> Offload:
-        """See Network."""
-        return self._device.offloads
-
-    def fileno(self) -> int:
-        """See Network."""
-        return self._device.fileno()
 
     def receive(self, limit: int) -> list[Incoming]:
         """See Network."""
@@ -61,10 +44,6 @@ class Tracer:
         for frame in frames[:count]:
             self._show(">", frame.header + bytes(frame.payload), frame.gso_size)
         return count
-
-    def close(self) -> None:
-        """See Network."""
-        self._device.close()
 
     def _show(self, direction: str, data: bytes, gso_size: int) -> None:
         now = self._clock()
