@@ -15,6 +15,7 @@ from sarab.testing.wire import Weather
 from sarab.wire import ipv4, ipv6
 from sarab.wire.address import LOOPBACK4, LOOPBACK6
 from sarab.wire.checksum import pseudo_header, verified
+from tests.unit.net.talk import connect, transfer
 
 SETTLED = 2.5
 """Seconds until every IPv6 address has been tried."""
@@ -33,15 +34,6 @@ def pair(
     return link, a, b
 
 
-def connect(link: VirtualLink, a: Host, b: Host, address: bytes) -> tuple[Flow, Flow]:
-    listener = b.stack.tcp_listen(link.now, b"", 80)
-    flow = a.stack.tcp_connect(link.now, address, 80)
-    link.run(120, until=lambda: listener.waiting > 0)
-    accepted = listener.accept()
-    assert accepted is not None
-    return flow, accepted
-
-
 def acquaint(link: VirtualLink, a: Host, b: Host) -> None:
     """Have both know who the other is: 16 frames wait for that, and no more."""
     port = a.stack.udp_open(link.now, b"", 0)
@@ -50,31 +42,18 @@ def acquaint(link: VirtualLink, a: Host, b: Host) -> None:
     link.run(0.1)
 
 
-def transfer(link: VirtualLink, sender: Flow, receiver: Flow, size: int) -> None:
+def send(link: VirtualLink, sender: Flow, receiver: Flow, size: int) -> None:
     """Send bytes and the end behind them, and check that they arrive."""
     data = random.Random(size).randbytes(size)
-    got = bytearray()
-    at = 0
-
-    def step() -> bool:
-        nonlocal at
-        if at < size:
-            at += sender.write(link.now, data[at : at + 100_000])
-            if at == size:
-                sender.shutdown_write(link.now)
-        got.extend(receiver.read(link.now, 1 << 20))
-        return receiver.eof and not receiver.readable
-
-    link.run(600, until=step)
-    assert got == data
+    assert transfer(link, sender, receiver, data) == data
 
 
 @pytest.mark.parametrize("offloads", [Offload.NONE, Offload.CHECKSUM, TSO], ids=["software", "checksum", "tso"])
 def test_tcp_carries_a_megabyte_each_way(family: int, offloads: Offload) -> None:
     link, a, b = pair(family, offloads)
-    flow, accepted = connect(link, a, b, b.address)
-    transfer(link, flow, accepted, 1_000_000)
-    transfer(link, accepted, flow, 999_999)
+    flow, accepted = connect(link, a, b)
+    send(link, flow, accepted, 1_000_000)
+    send(link, accepted, flow, 999_999)
     flow.close(link.now)
     accepted.close(link.now)
     link.run(61)
@@ -86,15 +65,15 @@ def test_tcp_carries_a_megabyte_each_way(family: int, offloads: Offload) -> None
 def test_tcp_over_a_bad_link_loses_nothing(family: int, seed: int) -> None:
     weather = Weather(delay=1_000_000, jitter=3_000_000, loss=0.05, duplicate=0.02, corrupt=0.02)
     link, a, b = pair(family, weather=weather, seed=seed)
-    flow, accepted = connect(link, a, b, b.address)
-    transfer(link, flow, accepted, 300_000)
-    transfer(link, accepted, flow, 50_000)
+    flow, accepted = connect(link, a, b)
+    send(link, flow, accepted, 300_000)
+    send(link, accepted, flow, 50_000)
 
 
 def test_checksums_in_software_are_right_on_the_wire(family: int) -> None:
     link, a, b = pair(family)
-    flow, accepted = connect(link, a, b, b.address)
-    transfer(link, flow, accepted, 5001)
+    flow, accepted = connect(link, a, b)
+    send(link, flow, accepted, 5001)
     segments = 0
     for frame in link.seen:
         if frame[12:14] == b"\x08\x00":
@@ -116,7 +95,7 @@ def test_loopback_needs_no_card(family: int) -> None:
     link = VirtualLink()
     a, here = link.host("10.0.0.1/24"), LOOPBACKS[family]
     flow, accepted = connect(link, a, a, here)
-    transfer(link, flow, accepted, 500_000)
+    send(link, flow, accepted, 500_000)
     server = a.stack.udp_open(link.now, bytes(len(here)), 53)
     server.send_to(link.now, b"x", here, 53)
     link.run()

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sarab.device.network import Gso, Offload
-from sarab.net.endpoints import Flow
 from sarab.net.errors import AddressInUse, NetworkUnreachable
 from sarab.net.interface import Configuration
 from sarab.net.neighbours import PENDING_MAX
@@ -20,6 +19,7 @@ from sarab.testing.network import Host, VirtualLink
 from sarab.testing.wire import Weather
 from sarab.wire import icmpv6, igmp, ipv6, mld, ndp
 from sarab.wire.address import ALL_NODES6, ANY4, ANY6, LOOPBACK6, is_link_local, multicast_mac, parse, solicited_node
+from tests.unit.net.talk import connect, transfer
 
 TSO6 = Offload.CHECKSUM | Offload.TSO6
 SETTLED = 2.5
@@ -36,32 +36,6 @@ def pair(
     a, b = link.host("fd00::1/64", offloads=offloads), link.host("fd00::2/64", offloads=offloads)
     link.run(SETTLED)
     return link, a, b
-
-
-def connect(link: VirtualLink, a: Host, address: bytes, b: Host) -> tuple[Flow, Flow]:
-    listener = b.stack.tcp_listen(link.now, b"", 80)
-    flow = a.stack.tcp_connect(link.now, address, 80)
-    link.run(120, until=lambda: listener.waiting > 0)
-    accepted = listener.accept()
-    assert accepted is not None
-    return flow, accepted
-
-
-def transfer(link: VirtualLink, sender: Flow, receiver: Flow, data: bytes) -> bytes:
-    got = bytearray()
-    at = 0
-
-    def step() -> bool:
-        nonlocal at
-        if at < len(data):
-            at += sender.write(link.now, data[at : at + 100_000])
-            if at == len(data):
-                sender.shutdown_write(link.now)
-        got.extend(receiver.read(link.now, 1 << 20))
-        return receiver.eof and not receiver.readable
-
-    link.run(600, until=step)
-    return bytes(got)
 
 
 def link_local(host: Host) -> bytes:
@@ -131,7 +105,7 @@ def test_no_address_is_used_before_it_was_tried() -> None:
 
 def test_a_large_segment_is_the_cards_to_cut() -> None:
     link, a, b = pair(TSO6)
-    flow, _ = connect(link, a, b.address, b)
+    flow, _ = connect(link, a, b)
     flow.write(link.now, bytes(10_000))
     a.stack.tcp.poll(link.now)
     big = a.interface.outgoing[0]
@@ -309,7 +283,7 @@ def test_groups_are_told_and_told_again_when_a_router_asks() -> None:
 
 def test_nobody_takes_over_a_neighbour() -> None:
     link, a, b = pair()
-    flow, accepted = connect(link, a, b.address, b)
+    flow, accepted = connect(link, a, b)
     options = ndp.Options(target_link=EVIL)
     for solicited in (False, True):
         value = ndp.NeighbourAdvertisement(b.address, solicited=solicited, override=True, options=options)
@@ -359,7 +333,7 @@ def too_big(a: Host, router: bytes, quoted: bytes, mtu: int) -> bytes:
 
 def test_a_packet_too_big_is_believed_for_what_is_in_flight() -> None:
     link, a, b = pair()
-    flow, _ = connect(link, a, b.address, b)
+    flow, _ = connect(link, a, b)
     flow.write(link.now, bytes(50_000))
     a.stack.tcp.poll(link.now)
     big = a.interface.outgoing[0]

@@ -10,7 +10,6 @@ from itertools import pairwise
 import pytest
 
 from sarab.device.network import Offload
-from sarab.net.endpoints import Flow, Listener
 from sarab.net.errors import AddressInUse, AddressNotAvailable, MessageTooLong, NetworkUnreachable
 from sarab.net.ipv4 import Ipv4
 from sarab.net.stack import Stack
@@ -20,6 +19,7 @@ from sarab.wire import arp, ethernet, icmpv4, ipv4
 from sarab.wire import tcp as wire_tcp
 from sarab.wire.address import parse
 from sarab.wire.tcp import ACK, RST, SYN, Segment
+from tests.unit.net.talk import connect, transfer
 
 TSO = Offload.CHECKSUM | Offload.TSO4
 
@@ -27,33 +27,6 @@ TSO = Offload.CHECKSUM | Offload.TSO4
 def pair(offloads: Offload = Offload.NONE) -> tuple[VirtualLink, Host, Host]:
     link = VirtualLink()
     return link, link.host("10.0.0.1/24", offloads=offloads), link.host("10.0.0.2/24", offloads=offloads)
-
-
-def connect(link: VirtualLink, a: Host, b: Host, port: int = 80) -> tuple[Flow, Flow, Listener]:
-    listener = b.stack.tcp_listen(link.now, b"", port)
-    flow = a.stack.tcp_connect(link.now, b.address, port)
-    link.run(until=lambda: listener.waiting > 0)
-    accepted = listener.accept()
-    assert accepted is not None
-    return flow, accepted, listener
-
-
-def transfer(link: VirtualLink, sender: Flow, receiver: Flow, data: bytes, seconds: float = 600) -> bytes:
-    """Send all of `data` and the end behind it; return what the other side read until its end."""
-    got = bytearray()
-    at = 0
-
-    def step() -> bool:
-        nonlocal at
-        if at < len(data):
-            at += sender.write(link.now, data[at : at + 100_000])
-            if at == len(data):
-                sender.shutdown_write(link.now)
-        got.extend(receiver.read(link.now, 1 << 20))
-        return receiver.eof and not receiver.readable
-
-    link.run(seconds, until=step)
-    return bytes(got)
 
 
 @pytest.mark.parametrize("timestamps", [True, False])
@@ -231,7 +204,7 @@ def test_a_guessed_cookie_is_reset() -> None:
 
 def test_an_announcement_nobody_asked_for_does_not_take_over_a_neighbour() -> None:
     link, a, b = pair()
-    flow, accepted, _ = connect(link, a, b)
+    flow, accepted = connect(link, a, b)
     evil = bytes((2, 6, 6, 6, 6, 6))
     packet = arp.Packet(arp.REPLY, evil, b.address, ethernet.BROADCAST, b.address)
     link.inject(ethernet.emit(ethernet.Header(ethernet.BROADCAST, evil, ethernet.ARP)) + arp.emit(packet), a)
@@ -241,7 +214,7 @@ def test_an_announcement_nobody_asked_for_does_not_take_over_a_neighbour() -> No
 
 def test_a_router_that_needs_smaller_packets_is_believed_for_what_is_in_flight() -> None:
     link, a, b = pair()
-    flow, accepted, _ = connect(link, a, b)
+    flow, accepted = connect(link, a, b)
     flow.write(link.now, bytes(50_000))
     a.stack.tcp.poll(link.now)
     big = a.interface.outgoing[0]
