@@ -6,12 +6,15 @@ Boots alternate (sarab, its twin, Linux, its twin, sarab, ...), so that noise on
 from dataclasses import replace
 
 from bench.entry import write_twin
-from bench.guest import Boot, boot, warm_memory
+from bench.guest import Boot, Guest, boot, warm_memory
 from bench.pair import HELLO, make_pair
 from bench.result import Failed, Row, Setting, median
 
 FIRST_LINE = "Hello"
 AIM_MS = 20
+LINUX_RATIO_MAX = 0.1
+PATIENCE_S = 60.0
+"""How long a Linux guest that KVM emulates is waited for, once: it needs the better part of an hour."""
 
 
 def measure(setting: Setting) -> list[Row]:
@@ -45,7 +48,25 @@ def measure(setting: Setting) -> list[Row]:
                 _add_marks(marks, done)
     # Linux says nothing of its entry: its twin does, of another boot.
     from_entry["linux"] = [time - median(entry["linux"]) for time in from_start["linux"]]
-    return _rows(from_start, from_entry, entry, to_user, marks, setting.accelerator)
+    rows = _rows(from_start, from_entry, entry, to_user, marks, setting.accelerator)
+    return rows if pair.emulated is None else with_bound(rows, pair.emulated, setting.accelerator)
+
+
+def with_bound(rows: list[Row], guest: Guest, accelerator: str) -> list[Row]:
+    """Return the rows with the least that an emulated Linux guest takes, which is booted once and given up."""
+    done = boot(guest, accelerator, PATIENCE_S, last=FIRST_LINE)
+    if done.finished:
+        raise Failed(
+            f"the Linux guest ended, or was quick, where KVM was to emulate it; it printed:\n{done.text[-2000:]}"
+        )
+    from_start, from_entry, to_entry, *rest = rows
+    # What QEMU does before the entry is the same: sarab's own twin tells it.
+    least_ms = PATIENCE_S * 1e3 - median(to_entry.sarab)
+    from_start = replace(from_start, linux=[PATIENCE_S * 1e3], linux_beyond=True)
+    from_entry = replace(from_entry, linux=[least_ms], linux_beyond=True)
+    reached = bool(from_entry.reached) and median(from_entry.sarab) < least_ms * LINUX_RATIO_MAX
+    from_entry = replace(from_entry, aim=f"{from_entry.aim}, and less than a tenth of Linux", reached=reached)
+    return [from_start, from_entry, to_entry, *rest]
 
 
 def _add_marks(marks: dict[str, list[float]], done: Boot) -> None:
@@ -75,7 +96,7 @@ def _rows(
         "less than a tenth of Linux",
     )
     if main.ratio is not None:
-        main = replace(main, reached=main.ratio < 0.1)
+        main = replace(main, reached=main.ratio < LINUX_RATIO_MAX)
     elif accelerator == "kvm":
         main = replace(main, aim=f"{AIM_MS} ms under KVM", reached=median(main.sarab) <= AIM_MS)
     rows = [Row("machine start to the first line", "ms", from_start["sarab"], from_start["linux"]), main]

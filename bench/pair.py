@@ -20,9 +20,11 @@ class Pair:
 
     sarab: Guest
     linux: Guest | None
-    """None if Debian's kernel cannot be had here."""
+    """None if Debian's kernel cannot be had here, or would not be measured."""
     missing: str = ""
     """Why there is no Linux guest, in one sentence."""
+    emulated: Guest | None = None
+    """The Linux guest where the host's KVM is PVM: no guest of its, it is emulated instruction by instruction."""
 
     @property
     def guests(self) -> tuple[Guest, ...]:
@@ -52,12 +54,13 @@ def make_pair(application: Path, setting: Setting) -> Pair:
     image = folder / f"{application.stem}.elf"
     build_image(application, image)
     sarab_guest = Guest("sarab", image, "marks")
-    if setting.accelerator == "kvm" and kvm.module() == "kvm_pvm":
-        return Pair(sarab_guest, None, "Debian's kernel is no guest of this host's PVM, which would emulate it")
     try:
         kernel = linux.fetch_kernel()
     except Unavailable as reason:
         return Pair(sarab_guest, None, str(reason))
     initramfs = folder / f"{application.stem}.cpio"
     linux.write_initramfs(initramfs, linux.files_of_image(image), linux.build_starter())
-    return Pair(sarab_guest, Guest("linux", kernel, linux.command_line(setting.accelerator), initramfs))
+    linux_guest = Guest("linux", kernel, linux.command_line(setting.accelerator), initramfs)
+    if setting.accelerator == "kvm" and kvm.module() == "kvm_pvm":
+        return Pair(sarab_guest, None, "Debian's kernel is no guest of this host's PVM, which emulates it", linux_guest)
+    return Pair(sarab_guest, linux_guest)

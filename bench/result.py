@@ -43,6 +43,8 @@ class Row:
     """Whether the aim is met; None if there is none."""
     process: Sequence[float] = ()
     """Samples of the same program as a process of the host, with the same interpreter; empty where they say nothing."""
+    linux_beyond: bool = False
+    """Whether the guest had not got there by then: its samples are the least that it takes."""
 
     @property
     def ratio(self) -> float | None:

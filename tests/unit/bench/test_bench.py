@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import lines, lz4, memory, table
+from bench import boot_time, lines, lz4, memory, table
 from bench.__main__ import BEGIN, END, write_document
 from bench.entry import write_twin
 from bench.guest import Boot, Guest
@@ -119,6 +119,27 @@ def test_table_shows_medians_and_ratio() -> None:
     assert boot.split() == ["boot", "11.0", "ms", "110", "ms", "0.10", "a", "tenth", "(reached)"]
     assert part.split() == ["part", "1.00", "ms"]
     assert call.split() == ["call", "3.00", "us", "2.00", "us", "1.50", "within", "3", "(reached)"]
+
+
+def test_table_says_that_a_guest_given_up_takes_longer_than_it_was_waited_for() -> None:
+    row = Row("boot", "ms", [18.0], [60000.0], linux_beyond=True)
+    assert table.cells(row)[1:4] == ("18.0 ms", "over 60000 ms", "under 0.0003")
+
+
+def test_an_emulated_guest_bounds_what_it_takes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = Guest("linux", Path("kernel"), "")
+    rows = [
+        Row("start", "ms", [59.0]),
+        Row("entry", "ms", [18.0], aim="20 ms", reached=True),
+        Row("to entry", "ms", [40.0]),
+    ]
+    monkeypatch.setattr(boot_time, "boot", lambda *_, **__: Boot())
+    start, entry, to_entry = boot_time.with_bound(rows, guest, "kvm")
+    assert (start.linux, entry.linux, to_entry.linux) == ([60000.0], [59960.0], ())
+    assert (entry.aim, entry.reached) == ("20 ms, and less than a tenth of Linux", True)
+    monkeypatch.setattr(boot_time, "boot", lambda *_, **__: Boot(finished=True))
+    with pytest.raises(Failed, match="emulate"):
+        boot_time.with_bound(rows, guest, "kvm")
 
 
 def test_json_keeps_every_sample() -> None:
