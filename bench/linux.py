@@ -11,7 +11,6 @@ It is made to be as quick as an engineer who knows Linux could make it without a
 import os
 import shutil
 import stat
-import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,8 @@ from typing import BinaryIO, NamedTuple
 
 from bench import lz4
 from bench.result import Failed, Unavailable
-from sarab.build import sarabfs
+from sarab.build.errors import BuildError
+from sarab.build.image import read
 
 PACKAGE = "linux-image-cloud-amd64"
 
@@ -148,17 +148,12 @@ def build_starter() -> bytes:
 
 def files_of_image(image: Path) -> Iterator[File]:
     """Yield every file, folder and link inside a sarab image, as an initramfs needs them."""
-    data = image.read_bytes()
-    (headers_offset,) = struct.unpack_from("<Q", data, 32)
-    size, count = struct.unpack_from("<HH", data, 54)
-    for number in range(count):
-        _, _, offset, _, _, length = struct.unpack_from("<IIQQQQ", data, headers_offset + number * size)
-        if data[offset : offset + len(sarabfs.MAGIC)] == sarabfs.MAGIC:
-            system = sarabfs.read(memoryview(data)[offset : offset + length])
-            for node in system:
-                yield File(node.path.lstrip("/"), node.mode, b"" if node.is_directory else system.data(node))
-            return
-    raise Failed(f"{image} holds no file system")
+    try:
+        system = read(image.read_bytes()).files
+    except BuildError as error:
+        raise Failed(f"{image} holds no file system: {error}") from error
+    for node in system:
+        yield File(node.path.lstrip("/"), node.mode, b"" if node.is_directory else system.data(node))
 
 
 def write_initramfs(target: Path, files: Iterable[File], starter: bytes) -> None:

@@ -150,6 +150,8 @@ struct mappable_operations {
 	uint64_t (*frame)(struct mappable *, uint64_t page, int *error);
 	/* Is [offset, offset + length) executable code of the image (decision 0003)? NULL: never. */
 	bool (*executable)(struct mappable *, uint64_t offset, uint64_t length);
+	/* Is frame() of this page, which is within the size, next to no work? Then it is mapped before it is asked for. NULL: always. */
+	bool (*there)(struct mappable *, uint64_t page);
 };
 struct mappable {
 	const struct mappable_operations *operations;
@@ -297,7 +299,10 @@ void image_init(void);					   /* find, check, or refuse to boot */
 const struct image_node *image_node(uint32_t number);	   /* number < image_node_count() */
 uint32_t image_node_count(void);
 const char *image_name(const struct image_node *node);	   /* name_length bytes, no NUL */
-const void *image_data(const struct image_node *node);
+/* Bytes of a file or a link, which lie where they will stay; [offset, offset + length) is within its size. What is compressed of them is
+ * decompressed first; and if that is damaged, it is the end. */
+const void *image_data(const struct image_node *node, uint64_t offset, uint64_t length);
+bool image_there(const struct image_node *node, uint64_t offset); /* decompressed already, or never compressed */
 int64_t image_child(const struct image_node *directory, const char *name, size_t length); /* node number or -ENOENT */
 int64_t image_lookup(const char *path);			   /* absolute, no symbolic links; node number or -ENOENT */
 

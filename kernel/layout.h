@@ -6,11 +6,12 @@
  *   ffff_8800_0000_0000 .. ffff_887f_ffff_ffff  direct map of RAM: NX; writable but for the kernel's code and constants and the image
  *   ffff_c900_0000_0000 ..                      kernel stacks, a slot each, the lower half of a slot unmapped (the guard)
  *   ffff_ca00_0000_0000 ..                      device registers, uncached
+ *   ffff_cb00_0000_0000 + physical              the image's file system again, RW and NX: only decompression writes, and only here
  *   ffff_ffff_8000_0000 + physical              the kernel as linked: text RX, constants R, data RW
  *
  *   physical
  *   0000_0000 .. 000f_ffff                      firmware, start information, command line: read once, then never handed out
- *   0020_0000 ..                                the kernel, then (at the next multiple of 2 MiB) the image's file system
+ *   0020_0000 ..                                the kernel, then (at the next multiple of 2 MiB) the image's file system and its compressed pieces
  */
 #ifndef SARAB_LAYOUT_H
 #define SARAB_LAYOUT_H
@@ -27,6 +28,7 @@
 #define STACKS_BASE 0xffffc90000000000
 #define DEVICES_BASE 0xffffca0000000000
 #define DEVICES_SIZE 0x0000000040000000
+#define IMAGE_BASE 0xffffcb0000000000
 #define KERNEL_BASE 0xffffffff80000000
 #define KERNEL_PHYSICAL 0x200000
 

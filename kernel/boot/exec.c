@@ -43,7 +43,7 @@ static uint32_t find_program(const char *path)
 	for (unsigned depth = 0; number >= 0 && S_ISLNK(image_node((uint32_t)number)->mode); depth++) {
 		const struct image_node *link = image_node((uint32_t)number);
 		static char target[4096];
-		memcpy(target, image_data(link), link->size);
+		memcpy(target, image_data(link, 0, link->size), link->size);
 		target[link->size] = 0;
 		if (depth == 8 || target[0] != '/')
 			panic("%s is a symbolic link that cannot be followed at boot", path);
@@ -51,9 +51,8 @@ static uint32_t find_program(const char *path)
 	}
 	if (number < 0 || !S_ISREG(image_node((uint32_t)number)->mode))
 		panic("this image cannot be started: there is no program %s in it", path);
-	const struct image_node *node = image_node((uint32_t)number);
-	const char *wrong = (node->flags & IMAGE_PAGE_ALIGNED) ? elf_check(image_data(node), node->size) : "it does not lie on pages";
-	if (wrong != NULL)
+	const char *wrong;
+	if (elf_of_image(image_node((uint32_t)number), &wrong) == NULL)
 		panic("%s cannot be started: %s", path, wrong);
 	return (uint32_t)number;
 }
@@ -61,8 +60,7 @@ static uint32_t find_program(const char *path)
 /* Maps all segments. base: where a position-independent file starts; 0: wherever there is room. */
 static struct loaded load(uint32_t number, uint64_t base)
 {
-	const struct image_node *node = image_node(number);
-	const Elf64_Ehdr *h = image_data(node);
+	const Elf64_Ehdr *h = elf_of_image(image_node(number), NULL); /* find_program() has checked it */
 	const Elf64_Phdr *segment = elf_segments(h);
 	struct mappable *object = image_mappable(number);
 	uint64_t low = UINT64_MAX, high = 0;
@@ -110,14 +108,14 @@ static struct loaded load(uint32_t number, uint64_t base)
 static const char *interpreter_of(uint32_t number, char *path, size_t size)
 {
 	const struct image_node *node = image_node(number);
-	const Elf64_Ehdr *h = image_data(node);
-	const Elf64_Phdr *s = elf_segments(h);
-	for (unsigned i = 0; i < h->e_phnum; i++, s++) {
+	const Elf64_Phdr *s = elf_segments(elf_of_image(node, NULL));
+	unsigned count = elf_of_image(node, NULL)->e_phnum;
+	for (unsigned i = 0; i < count; i++, s++) {
 		if (s->p_type != PT_INTERP)
 			continue;
 		if (s->p_filesz < 2 || s->p_filesz > size || s->p_offset > node->size || s->p_filesz > node->size - s->p_offset)
 			panic("the program names an impossible interpreter");
-		memcpy(path, (const char *)h + s->p_offset, s->p_filesz);
+		memcpy(path, image_data(node, s->p_offset, s->p_filesz), s->p_filesz);
 		path[s->p_filesz - 1] = 0;
 		return path;
 	}

@@ -162,7 +162,7 @@ void program_read(struct program *program)
 	if (number < 0 || !S_ISREG(image_node((uint32_t)number)->mode) || image_node((uint32_t)number)->size > START_FILE_LIMIT)
 		panic("this image cannot be booted: it has no %s; build it again with 'sarab build'", START_FILE);
 	const struct image_node *node = image_node((uint32_t)number);
-	const char *text = image_data(node), *end = text + node->size;
+	const char *text = image_data(node, 0, node->size), *end = text + node->size;
 
 	/* Every word comes from one of the two texts, and is followed by something there; but for our own two. */
 	size_t size = node->size + sizeof boot_information.command_line + sizeof "SARAB_MARKS=1" + sizeof "SARAB_SEAL=1";

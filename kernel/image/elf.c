@@ -44,12 +44,26 @@ uint64_t elf_first_segment(const void *file, uint64_t size)
 	return size;
 }
 
+const Elf64_Ehdr *elf_of_image(const struct image_node *node, const char **wrong)
+{
+	const char *ignored, **said = wrong != NULL ? wrong : &ignored;
+	*said = (node->flags & IMAGE_PAGE_ALIGNED) == 0 ? "it does not lie on pages" : node->size < sizeof(Elf64_Ehdr) ? "it is no ELF file" : NULL;
+	if (*said != NULL)
+		return NULL;
+	const Elf64_Ehdr *h = image_data(node, 0, sizeof *h);
+	uint64_t table = (uint64_t)h->e_phnum * sizeof(Elf64_Phdr);
+	if (h->e_phoff <= node->size && table <= node->size - h->e_phoff)
+		image_data(node, h->e_phoff, table);
+	*said = elf_check(h, node->size);
+	return *said == NULL ? h : NULL;
+}
+
 bool image_executable(uint32_t number, uint64_t offset, uint64_t length)
 {
 	const struct image_node *node = image_node(number);
-	if (!S_ISREG(node->mode) || (node->flags & IMAGE_PAGE_ALIGNED) == 0 || elf_check(image_data(node), node->size) != NULL)
+	const Elf64_Ehdr *h = S_ISREG(node->mode) ? elf_of_image(node, NULL) : NULL;
+	if (h == NULL)
 		return false;
-	const Elf64_Ehdr *h = image_data(node);
 	const Elf64_Phdr *segment = elf_segments(h);
 	for (unsigned i = 0; i < h->e_phnum; i++, segment++) {
 		if (segment->p_type != PT_LOAD || (segment->p_flags & PF_X) == 0 || (segment->p_flags & PF_W) != 0)

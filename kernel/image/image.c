@@ -1,18 +1,10 @@
 /* The image's read-only file system (decision 0001). It is checked whole before anything of it is used; after that its numbers can be trusted. */
 #include <linux/stat.h>
 
-#include "kernel.h"
+#include "image/image.h"
 
-#define MAGIC "SARABFS1"
 #define NODE_LIMIT (1u << 20)
 
-struct superblock {
-	char magic[8];
-	uint64_t total_size;
-	uint32_t node_count, flags;
-	uint64_t nodes_offset, names_offset, names_size, data_offset;
-	uint32_t metadata_crc, reserved;
-};
 _Static_assert(sizeof(struct superblock) == 64, "decision 0001");
 _Static_assert(sizeof(struct image_node) == 48, "decision 0001");
 
@@ -21,7 +13,7 @@ static const struct superblock *superblock;
 static const struct image_node *nodes;
 static const char *names;
 
-static uint32_t crc32(const uint8_t *bytes, size_t length)
+uint32_t image_crc32(const uint8_t *bytes, size_t length)
 {
 	static uint32_t table[256];
 	if (table[1] == 0)
@@ -99,7 +91,7 @@ const char *image_check(const void *start, uint64_t available)
 {
 	const struct superblock *s = start;
 
-	if (available < sizeof *s || memcmp(s->magic, MAGIC, 8) != 0)
+	if (available < sizeof *s || memcmp(s->magic, SUPERBLOCK_MAGIC, 8) != 0)
 		return "it has no file system";
 	if (s->total_size > available || s->total_size % PAGE_SIZE != 0)
 		return "its size is not what its header says: the file was cut short";
@@ -109,7 +101,7 @@ const char *image_check(const void *start, uint64_t available)
 	    s->names_offset < sizeof *s + (uint64_t)s->node_count * sizeof(struct image_node) || s->names_offset > s->data_offset ||
 	    s->names_size > s->data_offset - s->names_offset)
 		return "its header is damaged";
-	if (crc32((const uint8_t *)start + sizeof *s, s->data_offset - sizeof *s) != s->metadata_crc)
+	if (image_crc32((const uint8_t *)start + sizeof *s, s->data_offset - sizeof *s) != s->metadata_crc)
 		return "its table of files is damaged (checksum)";
 	const struct image_node *all = (const void *)((const char *)start + s->nodes_offset);
 	const char *all_names = (const char *)start + s->names_offset, *wrong = NULL;
@@ -117,7 +109,7 @@ const char *image_check(const void *start, uint64_t available)
 		wrong = check_name(s, all, all_names, i);
 	for (uint32_t i = 0; i < s->node_count && wrong == NULL; i++)
 		wrong = check_node(s, all, all_names, i);
-	return wrong;
+	return wrong != NULL ? wrong : pieces_check(s, available);
 }
 
 void image_init(void)
@@ -129,6 +121,7 @@ void image_init(void)
 	superblock = (const void *)base;
 	nodes = (const void *)(base + superblock->nodes_offset);
 	names = base + superblock->names_offset;
+	pieces_init(superblock);
 }
 
 const struct image_node *image_node(uint32_t number)
@@ -146,9 +139,15 @@ const char *image_name(const struct image_node *node)
 	return names + node->name_offset;
 }
 
-const void *image_data(const struct image_node *node)
+const void *image_data(const struct image_node *node, uint64_t offset, uint64_t length)
 {
-	return base + node->data_offset;
+	pieces_need(node->data_offset + offset, length);
+	return base + node->data_offset + offset;
+}
+
+bool image_there(const struct image_node *node, uint64_t offset)
+{
+	return pieces_there(node->data_offset + offset);
 }
 
 int64_t image_child(const struct image_node *directory, const char *name, size_t length)

@@ -1,4 +1,4 @@
-/* LZ4, for images built with --compress. */
+/* LZ4, for the pieces of an image. */
 #ifndef SARAB_LZ4_H
 #define SARAB_LZ4_H
 

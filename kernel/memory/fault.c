@@ -10,6 +10,7 @@
 /* Under PVM a fault takes 6 us of the hypervisor's time, and a page more or less half of one: what is promised anyway is given by so many at once. */
 #define AROUND_PAGES 16
 #define AROUND_PAGES_MORE 64 /* where the page before is there already: allocators and relocations go on where they were */
+#define AROUND_THERE 32 /* to both sides, of what is in memory anyway: a piece of a compressed image, and its neighbours */
 #define FLUSH_ALL_FROM 32 /* pages: more invlpg than a reload of cr3 is worth */
 
 uint64_t resident_pages, page_faults;
@@ -138,6 +139,33 @@ static struct fault_result fault_anonymous(const struct mapping *m, uint64_t *en
 	return resolved;
 }
 
+static bool is_there(const struct mapping *m, uint64_t address)
+{
+	uint64_t offset = m->offset + (address - m->start);
+	return offset < m->object->size && (m->object->operations->there == NULL || m->object->operations->there(m->object, offset >> PAGE_SHIFT));
+}
+
+static bool map_neighbour(const struct mapping *m, uint64_t *entry, uint64_t page)
+{
+	int error = 0;
+	if (*entry == 0 && is_there(m, page))
+		*entry = m->object->operations->frame(m->object, (m->offset + (page - m->start)) >> PAGE_SHIFT, &error) | entry_flags(m, 0);
+	return *entry != 0;
+}
+
+/* The pages before and after one of an in-place object, as far as they have no other content to wait for. */
+static void map_around(const struct mapping *m, uint64_t *entry, uint64_t page)
+{
+	uint64_t table = ROUND_DOWN(page, LARGE_PAGE_SIZE);
+	uint64_t start = MAX(m->start, table), end = MIN(m->end, table + LARGE_PAGE_SIZE);
+	if (!m->object->in_place)
+		return;
+	for (uint64_t i = 1; i <= AROUND_THERE && page - start >= i * PAGE_SIZE && map_neighbour(m, entry - i, page - i * PAGE_SIZE); i++)
+		;
+	for (uint64_t i = 1; i <= AROUND_THERE && end - page > i * PAGE_SIZE && map_neighbour(m, entry + i, page + i * PAGE_SIZE); i++)
+		;
+}
+
 static struct fault_result fault_object(const struct mapping *m, uint64_t *entry, uint64_t page, bool write)
 {
 	int error = 0;
@@ -149,6 +177,8 @@ static struct fault_result fault_object(const struct mapping *m, uint64_t *entry
 	}
 	if (m->shared || !write) {
 		*entry = source | entry_flags(m, 0);
+		if (m->object->operations->there != NULL)
+			map_around(m, entry, page);
 		return resolved;
 	}
 	bool was_present = *entry & PTE_PRESENT;
@@ -192,6 +222,8 @@ void entries_populate(const struct mapping *m)
 		uint64_t table_end = MIN(end, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
 		for (; at < table_end; at += PAGE_SIZE, entry++) {
 			int error = 0;
+			if (!is_there(m, at))
+				continue;
 			uint64_t frame = m->object->operations->frame(m->object, (m->offset + (at - m->start)) >> PAGE_SHIFT, &error);
 			if (frame == 0)
 				return;

@@ -1,5 +1,5 @@
 /* Page tables: the kernel's own map, W^X on every page of it, and the lowest-level access to the application's half. */
-#include "image/lz4.h"
+#include "image/image.h"
 #include "memory/memory.h"
 #include "pvm/pvm.h"
 
@@ -228,32 +228,26 @@ static _Noreturn void too_small(uint64_t bytes)
 	panic("the machine's memory is too small: the image alone has %lu MiB; give the machine more", bytes >> 20);
 }
 
-/* Finds the image's file system (decision 0001) behind the kernel, and decompresses it if need be. What is found is checked by image_init(). */
+/* Finds the image's file system (decision 0001) and its pieces behind the kernel. What is found is checked by image_init(). */
 static struct memory_range find_image(uint64_t base)
 {
-	const struct {
-		char magic[8];
-		uint64_t total_size, compressed_size;
-	} *header = direct(base);
+	const struct superblock *header = direct(base);
 	uint64_t end = ram_end(base), room = end - base;
 
 	if (end == 0 || room < PAGE_SIZE)
 		too_small(0);
-	if (memcmp(header->magic, "SARABLZ4", 8) == 0) {
-		uint64_t to = ROUND_UP(base + sizeof *header + header->compressed_size, LARGE_PAGE_SIZE);
-		if (header->compressed_size > room || to >= end || header->total_size > end - to)
-			too_small(header->compressed_size + header->total_size);
-		if (!lz4_decompress(direct(to), header->total_size, (const uint8_t *)(header + 1), header->compressed_size))
-			panic("this image cannot be booted: its compressed files are damaged; build it again with 'sarab build'");
-		base = to;
-		header = direct(base);
-		room = end - base;
-	}
-	if (memcmp(header->magic, "SARABFS1", 8) != 0)
+	if (memcmp(header->magic, SUPERBLOCK_MAGIC, 8) != 0)
 		return (struct memory_range){base, base};
-	if (header->total_size > room)
-		too_small(header->total_size);
-	return (struct memory_range){base, base + ROUND_UP(header->total_size, PAGE_SIZE)};
+	uint64_t size = header->total_size;
+	if (size > room)
+		too_small(size);
+	if ((header->flags & SUPERBLOCK_PIECES) != 0 && room - size >= sizeof(struct pieces)) {
+		const struct pieces *pieces = direct(base + size);
+		if (pieces->total_size > room - size)
+			too_small(size + pieces->total_size);
+		size += pieces->total_size;
+	}
+	return (struct memory_range){base, base + ROUND_UP(size, PAGE_SIZE)};
 }
 
 void memory_init(void)
@@ -283,7 +277,10 @@ void memory_init(void)
 				map_range(DIRECT_BASE + from, from, to, constant ? read_only : read_write);
 		}
 	}
-	/* What lies between the kernel and the image is free: padding, and the compressed image once it is no longer needed. */
+	const struct superblock *image = direct(image_range.start);
+	if (image_range.end > image_range.start && (image->flags & SUPERBLOCK_PIECES) != 0)
+		map_range(IMAGE_BASE + image_range.start, image_range.start, image_range.start + image->total_size, read_write);
+	/* What lies between the kernel and the image is free: padding. */
 	struct memory_range used[] = {{KERNEL_PHYSICAL, end}, {image_range.start, early_next}};
 	early_next = 0;
 	flush_all();

@@ -60,7 +60,6 @@ struct inode *image_inode(uint32_t number)
 			.operations = &mapping_operations,
 			.size = node->size,
 			.in_place = node->flags & IMAGE_PAGE_ALIGNED,
-			.eager = node->flags & IMAGE_PAGE_ALIGNED ? elf_first_segment(image_data(node), node->size) : 0,
 			.inode_number = (uint64_t)number + 1,
 		};
 		*place = made;
@@ -106,7 +105,7 @@ static int64_t image_target(struct inode *inode, char *to, size_t size)
 {
 	const struct image_node *node = node_of(inode);
 	size_t length = MIN(node->size, size);
-	memcpy(to, image_data(node), length);
+	memcpy(to, image_data(node, 0, length), length);
 	return (int64_t)length;
 }
 
@@ -119,7 +118,8 @@ static int64_t image_read(struct file *file, struct transfer *t, int64_t *positi
 		return -EINVAL;
 	if ((uint64_t)*position >= node->size)
 		return 0;
-	size_t done = transfer_put(t, (const char *)image_data(node) + *position, MIN(t->left, node->size - (uint64_t)*position));
+	uint64_t length = MIN(t->left, node->size - (uint64_t)*position);
+	size_t done = transfer_put(t, image_data(node, (uint64_t)*position, length), length);
 	*position += (int64_t)done;
 	return (int64_t)done;
 }
@@ -187,6 +187,9 @@ static void mapping_get(struct mappable *m)
 {
 	struct image_inode *i = mapped_inode(m);
 	if (!m->name) { /* for /proc/self/maps: kept, as the inode is */
+		const struct image_node *node = node_of(&i->inode);
+		const Elf64_Ehdr *h = elf_of_image(node, NULL);
+		m->eager = h ? elf_first_segment(h, node->size) : 0;
 		char *text = path_scratch();
 		int64_t length = path_of(&i->inode, text, PATH_LENGTH_MAX);
 		char *name = length > 0 ? allocate((size_t)length + 1) : NULL;
@@ -213,19 +216,20 @@ static void mapping_put(struct mappable *m)
 static uint64_t mapping_frame(struct mappable *m, uint64_t page, int *error)
 {
 	struct image_inode *i = mapped_inode(m);
-	const char *data = image_data(node_of(&i->inode));
 	uint64_t pages = ROUND_UP(m->size, PAGE_SIZE) >> PAGE_SHIFT;
 	if (page >= pages) {
 		*error = -EFAULT;
 		return 0;
 	}
+	uint64_t offset = page << PAGE_SHIFT, length = MIN(PAGE_SIZE, m->size - offset);
+	const void *data = image_data(node_of(&i->inode), offset, length);
 	if (m->in_place)
-		return (uint64_t)(uintptr_t)data - DIRECT_BASE + (page << PAGE_SHIFT);
+		return (uint64_t)(uintptr_t)data - DIRECT_BASE;
 	*error = -ENOMEM;
 	if (!i->copies && !(i->copies = allocate(pages * sizeof *i->copies)))
 		return 0;
 	if (!i->copies[page] && (i->copies[page] = page_take()))
-		memcpy(direct(i->copies[page]), data + (page << PAGE_SHIFT), MIN(PAGE_SIZE, m->size - (page << PAGE_SHIFT)));
+		memcpy(direct(i->copies[page]), data, length);
 	return i->copies[page];
 }
 
@@ -234,8 +238,13 @@ static bool mapping_executable(struct mappable *m, uint64_t offset, uint64_t len
 	return image_executable(number_of(&mapped_inode(m)->inode), offset, length);
 }
 
+static bool mapping_there(struct mappable *m, uint64_t page)
+{
+	return image_there(node_of(&mapped_inode(m)->inode), page << PAGE_SHIFT);
+}
+
 static const struct mappable_operations mapping_operations = {
-	.get = mapping_get, .put = mapping_put, .frame = mapping_frame, .executable = mapping_executable,
+	.get = mapping_get, .put = mapping_put, .frame = mapping_frame, .executable = mapping_executable, .there = mapping_there,
 };
 
 struct mappable *image_mappable(uint32_t node)

@@ -5,4 +5,5 @@
 #define LARGE_PAGE_SIZE 0x200000
 #define USER_END 0x00007ffffffff000
 #define DIRECT_BASE 0
+#define IMAGE_BASE 0
 #define KERNEL_BASE 0xffffffff80000000

@@ -1,20 +1,28 @@
-/* Feeds the kernel's parsers of the image (file system, ELF, LZ4) with damaged input, from a seed. Whatever they accept is then walked as
- * the kernel walks it. The bytes end at a page that cannot be touched, so that one byte too many is a crash; undefined behaviour traps.
+/* Feeds the kernel's parsers of the image (file system, pieces, ELF, LZ4) with damaged input, from a seed. Whatever they accept is then
+ * walked as the kernel walks it. The bytes end at a page that cannot be touched, so that one byte too many is a crash; undefined behaviour
+ * traps. Where pieces have to be decompressed to, there is junk.
  *
- * usage: image_parsers IMAGE SEED ROUNDS      (IMAGE: a sound file system, decision 0001)
- * prints: rounds, how many were accepted, how many of LZ4's were */
+ * usage: image_parsers IMAGE SEED ROUNDS      (IMAGE: a sound file system, with its pieces if it has some, decision 0001)
+ * prints: rounds, how many were accepted, how many of those then had a damaged piece, how many of LZ4's were accepted, and the sum of
+ * all files' bytes */
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "image/elf.h"
+#include "image/image.h"
 #include "image/lz4.h"
 #include "kernel.h"
 
 struct memory_range image_range;
 
+static jmp_buf damaged;
+
 _Noreturn void panic(const char *format, ...)
 {
+	if (strncmp(format, "this image is damaged: ", 23) == 0)
+		longjmp(damaged, 1);
 	fprintf(stderr, "panic: %s\n", format);
 	exit(3);
 }
@@ -68,9 +76,11 @@ static void damage(uint8_t *bytes, size_t size)
 }
 
 static volatile uint64_t sink;
+static uint64_t total;
 
-static void walk(void)
+static void walk(uint64_t stride)
 {
+	uint64_t all = 0;
 	for (uint32_t i = 0; i < image_node_count(); i++) {
 		const struct image_node *n = image_node(i);
 		uint64_t sum = 0;
@@ -83,14 +93,19 @@ static void walk(void)
 					panic("a child is not found by its name");
 			}
 		} else {
-			const uint8_t *data = image_data(n);
-			for (uint64_t k = 0; k < n->size; k += 61)
-				sum += data[k];
-			if (n->size > 0)
-				sum += data[n->size - 1];
-			if ((n->flags & IMAGE_PAGE_ALIGNED) && elf_check(data, n->size) == NULL)
+			if (elf_of_image(n, NULL) != NULL)
 				for (uint64_t offset = 0; offset < n->size; offset += PAGE_SIZE)
 					sum += image_executable(i, offset, PAGE_SIZE);
+			if (n->size > 0) {
+				uint64_t start = draw(n->size), length = 1 + draw(n->size - start);
+				const uint8_t *part = image_data(n, start, length);
+				sum += part[0] + part[length - 1] + image_there(n, start);
+				if (!image_there(n, start + length - 1))
+					panic("what was decompressed is not there");
+			}
+			const uint8_t *data = image_data(n, 0, n->size);
+			for (uint64_t k = 0; k < n->size; k += stride)
+				all += data[k];
 		}
 		sink += sum;
 	}
@@ -98,6 +113,7 @@ static void walk(void)
 	for (unsigned k = 1; k < 60; k++)
 		path[k] = "/ab.so"[draw(6)];
 	sink += (uint64_t)image_lookup(path);
+	total = all;
 }
 
 static uint64_t fuzz_lz4(void)
@@ -138,17 +154,29 @@ int main(int argc, char **argv)
 	if (fread(sound, 1, size, file) != size)
 		return 2;
 	state = strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15 + 1;
-	uint64_t rounds = strtoull(argv[3], NULL, 10), accepted = 0, lz4 = 0, metadata;
-	memcpy(&metadata, sound + 48, sizeof metadata);
+	static uint64_t rounds, sum, accepted, lz4, pieces_damaged; /* static: they outlive the jump */
+	rounds = strtoull(argv[3], NULL, 10);
+	const struct superblock *superblock = (const void *)sound;
+	uint64_t metadata = superblock->data_offset, files = superblock->total_size;
+	bool in_pieces = superblock->flags != 0;
+	size_t table = in_pieces ? sizeof(struct pieces) + (((const struct pieces *)(const void *)(sound + files))->count + 1) * 4ul : 0;
 
-	for (uint64_t i = 0; i <= rounds; i++) {
+	for (volatile uint64_t i = 0; i <= rounds; i++) {
 		memcpy(bytes, sound, size);
 		size_t available = size;
 		if (i > 0 && draw(8) == 0)
 			available = draw(size); /* cut short */
 		else if (i > 0 && draw(8) == 0)
 			damage(bytes + metadata, size - metadata); /* what the files hold: ELF headers */
-		else if (i > 0)
+		else if (i > 0 && in_pieces && draw(2) == 0) {
+			struct pieces *p = (void *)(bytes + files);
+			if (draw(2) == 0)
+				damage(bytes + files + table, size - files - table);
+			else
+				damage(bytes + files, draw(4) == 0 ? sizeof *p : table);
+			if (draw(4) != 0)
+				p->table_crc = crc32((const uint8_t *)p->offset, table - sizeof *p);
+		} else if (i > 0)
 			damage(bytes, draw(4) == 0 ? 64 : metadata);
 		if (draw(4) != 0) { /* past the checksum */
 			uint64_t end;
@@ -163,10 +191,15 @@ int main(int argc, char **argv)
 			accepted++;
 			image_range = (struct memory_range){(uint64_t)bytes, (uint64_t)bytes + available};
 			image_init();
-			walk();
+			if (setjmp(damaged) == 0)
+				walk(i == 0 ? 1 : 61);
+			else
+				pieces_damaged++;
+			if (i == 0)
+				sum = total;
 		}
 		lz4 += fuzz_lz4();
 	}
-	printf("%lu %lu %lu\n", rounds, accepted, lz4);
+	printf("%lu %lu %lu %lu %lu\n", rounds, accepted, pieces_damaged, lz4, sum);
 	return 0;
 }

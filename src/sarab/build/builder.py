@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sarab.build import elf, image, sarabfs, typecheck, wired
+from sarab.build import elf, image, pieces, sarabfs, typecheck, wired
 from sarab.build.analysis import Analysis, analyse
 from sarab.build.cache import Cache
 from sarab.build.closure import Closure
@@ -156,7 +156,9 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
     packed.tree.add(START_FILE, File(start))
     progress("writing the image")
     manifest = _manifest(options, kernel, checked, packer)
-    data = image.assemble(kernel, sarabfs.write(packed.tree), manifest, compress=options.compress)
+    data = image.assemble(
+        kernel, sarabfs.write(packed.tree), manifest, compressor=_compressor(cache) if options.compress else None
+    )
     image.write(output, data)
     cache.prune()
     packed.sizes["kernel"] += sum(segment.filesz for segment in elf.read(kernel, "The kernel").loads)
@@ -207,6 +209,20 @@ def _read_kernel(path: Path | None) -> bytes:
                 "This checkout has no kernel yet: run `make kernel` (a wheel of sarab brings one)."
             ) from error
         raise BuildError(f"The kernel {place} cannot be read: {error.strerror}.") from error
+
+
+def _compressor(cache: Cache) -> pieces.Compressor:
+    """One that remembers: shared objects and the standard library are the same from build to build."""
+
+    def compress(piece: bytes) -> bytes:
+        key = cache.key("lz4", pieces.compression(), piece)
+        kept = cache.get(key)
+        if kept is None:
+            kept = pieces.compress(piece)
+            cache.put(key, kept)
+        return kept
+
+    return compress
 
 
 def _manifest(options: BuildOptions, kernel: bytes, checked: Checked, packer: Packer) -> dict[str, Any]:

@@ -9,14 +9,13 @@ import contextlib
 import errno
 import json
 import os
-import struct
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sarab.build import elf, sarabfs
+from sarab.build import elf, pieces, sarabfs
 from sarab.build.errors import Malformed, OutputError
 from sarab.build.sarabfs import PAGE, FileSystem
 
@@ -24,12 +23,6 @@ PT_SARAB_MANIFEST = 0x60534152
 """In the range that ELF leaves to systems: QEMU 7.2 crashes on a second PT_NOTE."""
 ALIGNMENT = 2 << 20
 """The file system begins at the first multiple of this after the kernel: kernel/layout.h says the same."""
-COMPRESSED_MAGIC = b"SARABLZ4"
-COMPRESSED_SIZE_MAX = 0x7E000000
-"""LZ4's own bound for one block."""
-_LZ4_RATIO_MAX = 255
-_LZ4_LEVEL = 12
-_COMPRESSED_HEADER = struct.Struct("<8sQQ")
 MANIFEST_SIZE_MAX = 16 << 20
 SOURCE_SUFFIXES = frozenset({".py", ".pyi", ".pyx", ".toml"})
 """Of files that somebody has written by hand: no image is called so, and none is written over one."""
@@ -49,15 +42,19 @@ class Image:
     is_compressed: bool
 
 
-def assemble(kernel: bytes, file_system: bytes, manifest: Mapping[str, Any], *, compress: bool = False) -> bytes:
-    """Make an image; equal inputs give equal bytes. Raises Malformed if the kernel is no kernel."""
-    if compress:
-        file_system = _compressed(file_system)
+def assemble(
+    kernel: bytes, file_system: bytes, manifest: Mapping[str, Any], *, compressor: pieces.Compressor | None = None
+) -> bytes:
+    """Make an image; equal inputs give equal bytes. Raises Malformed if the kernel is no kernel.
+
+    With a compressor (`pieces.compress`, or one that remembers), the file system is divided into pieces.
+    """
+    stretches = pieces.divide(file_system, compressor) if compressor else [pieces.Stretch(0, file_system)]
     header = elf.read(kernel, "The kernel")
     if not header.loads:
         raise Malformed("The kernel has no segment to load.")
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    count = len(header.segments) + 2
+    count = len(header.segments) + len(stretches) + 1
     body = bytearray(elf.HEADER_SIZE + count * elf.SEGMENT_SIZE)
     table: list[elf.Segment] = []
     moved: list[tuple[elf.Segment, int]] = []  # a PT_LOAD and its new offset
@@ -68,10 +65,11 @@ def assemble(kernel: bytes, file_system: bytes, manifest: Mapping[str, Any], *, 
     for segment in header.segments:
         table.append(segment._replace(offset=_moved_offset(segment, moved)))
     address = file_system_address(header.loads)
-    body += bytes(-len(body) % PAGE)
-    size = len(file_system)
-    table.append(elf.Segment(elf.PT_LOAD, elf.PF_R, len(body), address, address, size, size, PAGE))
-    body += file_system
+    for stretch in stretches:
+        body += bytes(-len(body) % PAGE)
+        at, size = address + stretch.offset, len(stretch.data)
+        table.append(elf.Segment(elf.PT_LOAD, elf.PF_R, len(body), at, at, size, size, PAGE))
+        body += stretch.data
     body += bytes(-len(body) % PAGE)
     table.append(elf.Segment(PT_SARAB_MANIFEST, elf.PF_R, len(body), 0, 0, len(text), len(text), 1))
     body += text
@@ -92,18 +90,17 @@ def read(data: bytes) -> Image:
     loads = header.loads
     if len(loads) < 2:
         raise Malformed("This ELF file is not an image of sarab: it has no segment with a file system.")
-    kernel, last = loads[:-1], loads[-1]
-    content = memoryview(data)[last.offset : last.offset + last.filesz]
-    compressed = bytes(content[:8]) == COMPRESSED_MAGIC
-    if not compressed and bytes(content[:8]) != sarabfs.MAGIC:
-        raise Malformed("This ELF file is not an image of sarab: its last segment is not a file system.")
-    if last.paddr != file_system_address(kernel) or last.filesz != last.memsz or last.flags != elf.PF_R:
-        raise Malformed("The image's file system is not where its kernel looks for it.")
+    kernel, stretches = _stretches(loads, data)
     if any((segment.offset - segment.paddr) % PAGE for segment in loads):
         raise Malformed("A segment of the image is not aligned to its pages.")
     manifest = _read_manifest(data, header.segments)
-    files = sarabfs.read(_decompressed(content) if compressed else content)
-    return Image(header.entry, kernel, manifest, files, last.paddr, last.filesz, compressed)
+    superblock = sarabfs.read_superblock(memoryview(stretches[0].data))
+    compressed = bool(superblock.flags & sarabfs.FLAG_PIECES)
+    if len(stretches) > 1 and not compressed:
+        raise Malformed("The image's file system is not one segment.")
+    files = sarabfs.read(pieces.join(stretches, superblock) if compressed else stretches[0].data)
+    size = sum(len(stretch.data) for stretch in stretches)
+    return Image(header.entry, kernel, manifest, files, loads[len(kernel)].paddr, size, compressed)
 
 
 def check_output(path: Path) -> None:
@@ -159,31 +156,20 @@ def _moved_offset(segment: elf.Segment, moved: list[tuple[elf.Segment, int]]) ->
     return 0
 
 
-def _compressed(file_system: bytes) -> bytes:
-    import lz4.block  # type: ignore[import-untyped]
-
-    if len(file_system) > COMPRESSED_SIZE_MAX:
-        raise Malformed(f"A file system of {len(file_system)} bytes is too large to be compressed.")
-    block = lz4.block.compress(file_system, mode="high_compression", compression=_LZ4_LEVEL, store_size=False)
-    return _COMPRESSED_HEADER.pack(COMPRESSED_MAGIC, len(file_system), len(block)) + bytes(block)
-
-
-def _decompressed(content: memoryview) -> bytes:
-    import lz4.block
-
-    if len(content) < _COMPRESSED_HEADER.size:
-        raise Malformed("The compressed file system of the image is cut short.")
-    _, total, size = _COMPRESSED_HEADER.unpack_from(content)
-    block = content[_COMPRESSED_HEADER.size : _COMPRESSED_HEADER.size + size]
-    if len(block) != size or not 0 < total <= min(COMPRESSED_SIZE_MAX, size * _LZ4_RATIO_MAX):
-        raise Malformed("The sizes of the image's compressed file system are inconsistent.")
-    try:
-        files = bytes(lz4.block.decompress(block, uncompressed_size=total))
-    except (lz4.block.LZ4BlockError, ValueError, MemoryError) as error:
-        raise Malformed("The compressed file system of the image is damaged.") from error
-    if len(files) != total:
-        raise Malformed("The compressed file system of the image is cut short.")
-    return files
+def _stretches(loads: tuple[elf.Segment, ...], data: bytes) -> tuple[tuple[elf.Segment, ...], list[pieces.Stretch]]:
+    """Return the kernel's segments, and the rest: of the file system, which begins where the kernel looks for it."""
+    for count in range(1, len(loads)):
+        base = file_system_address(loads[:count])
+        if loads[count].paddr != base:
+            continue
+        found = []
+        for segment in loads[count:]:
+            if segment.filesz != segment.memsz or segment.flags != elf.PF_R or segment.paddr < base:
+                raise Malformed("The image's file system is not where its kernel looks for it.")
+            content = data[segment.offset : segment.offset + segment.filesz]
+            found.append(pieces.Stretch(segment.paddr - base, content))
+        return loads[:count], found
+    raise Malformed("This ELF file is not an image of sarab: its last segment is not a file system.")
 
 
 def _read_manifest(data: bytes, segments: tuple[elf.Segment, ...]) -> dict[str, Any]:

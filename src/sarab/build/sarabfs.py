@@ -22,6 +22,9 @@ SMALL_ALIGN = 16
 PAGED_SIZE_MIN = 65536
 """Files of this size and more start on a page, as ELF files of any size do."""
 FLAG_PAGED = 1
+FLAG_PIECES = 1
+"""Of the superblock: the file system is followed by compressed pieces of it (sarab.build.pieces)."""
+FLAGS_AT = 20
 TARGET_SIZE_MAX = 4095
 """Linux's PATH_MAX less the NUL: no longer link target can be followed."""
 DEPTH_MAX = 64
@@ -54,11 +57,24 @@ class Node(NamedTuple):
         return stat.S_ISLNK(self.mode)
 
 
+class Superblock(NamedTuple):
+    """What a file system begins with, its sizes and offsets checked."""
+
+    total_size: int
+    node_count: int
+    flags: int
+    names_offset: int
+    names_size: int
+    data_offset: int
+    metadata_crc: int
+
+
 class FileSystem:
     """A checked sarabfs: its nodes by path, and their bytes."""
 
-    def __init__(self, view: memoryview, nodes: dict[str, Node]) -> None:
+    def __init__(self, view: memoryview, superblock: Superblock, nodes: dict[str, Node]) -> None:
         self._view = view
+        self.superblock = superblock
         self.nodes = nodes
 
     def __iter__(self) -> Iterator[Node]:
@@ -74,7 +90,10 @@ class FileSystem:
 
 
 def write(tree: Tree) -> bytes:
-    """Lay out `tree`: equal trees give equal bytes."""
+    """Lay out `tree`: equal trees give equal bytes.
+
+    What begins on a page comes first: it changes seldom from build to build, and so seldom lies elsewhere.
+    """
     children: dict[str, dict[bytes, str]] = {"/": {}}
 
     def add_directory(path: str) -> None:
@@ -139,7 +158,7 @@ def write(tree: Tree) -> bytes:
             mode = stat.S_IFDIR | 0o555
         else:
             in_pages, offset, size = places[number]
-            offset += data_offset + (len(small) if in_pages else 0)
+            offset += data_offset + (0 if in_pages else len(paged))
             flags = FLAG_PAGED if in_pages else 0
             if isinstance(entry, Link):
                 mode = stat.S_IFLNK | 0o777
@@ -164,12 +183,25 @@ def write(tree: Tree) -> bytes:
     superblock = _SUPERBLOCK.pack(
         MAGIC, total, len(order), 0, _SUPERBLOCK.size, names_offset, len(names), data_offset, zlib.crc32(metadata), 0
     )
-    return b"".join((superblock, metadata, small, paged))
+    return b"".join((superblock, metadata, paged, small))
 
 
 def read(data: bytes | memoryview) -> FileSystem:
     """Check every rule of decision 0001 and return the file system; raise Malformed at the first that is broken."""
     view = memoryview(data)
+    superblock = read_superblock(view)
+    if superblock.flags or superblock.total_size > len(view):
+        raise Malformed("The superblock of the image's file system is inconsistent.")
+    data_offset = superblock.data_offset
+    if zlib.crc32(view[_SUPERBLOCK.size : data_offset]) != superblock.metadata_crc:
+        raise Malformed("The checksum of the image's file system is wrong: the image is damaged.")
+    names = bytes(view[superblock.names_offset : superblock.names_offset + superblock.names_size])
+    nodes = _read_nodes(view, superblock.node_count, names, data_offset, superblock.total_size)
+    return FileSystem(view, superblock, nodes)
+
+
+def read_superblock(view: memoryview) -> Superblock:
+    """Check what the file system begins with; raise Malformed if it is wrong. The rest of it may be missing."""
     if len(view) < _SUPERBLOCK.size:
         raise Malformed("The image's file system is shorter than its superblock.")
     (magic, total, count, flags, nodes_offset, names_offset, names_size, data_offset, crc, reserved) = (
@@ -177,17 +209,14 @@ def read(data: bytes | memoryview) -> FileSystem:
     )
     if magic != MAGIC:
         raise Malformed("The image's file system does not begin with SARABFS1.")
-    if total > len(view) or total % PAGE or flags or reserved or nodes_offset != _SUPERBLOCK.size:
+    if total % PAGE or flags & ~FLAG_PIECES or reserved or nodes_offset != _SUPERBLOCK.size:
         raise Malformed("The superblock of the image's file system is inconsistent.")
     nodes_end = nodes_offset + count * _NODE.size
     if not (count and nodes_end <= names_offset <= names_offset + names_size <= data_offset <= total):
         raise Malformed("The parts of the image's file system overlap or leave it.")
     if data_offset % PAGE:
         raise Malformed("The data of the image's file system does not begin on a page.")
-    if zlib.crc32(view[_SUPERBLOCK.size : data_offset]) != crc:
-        raise Malformed("The checksum of the image's file system is wrong: the image is damaged.")
-    names = bytes(view[names_offset : names_offset + names_size])
-    return FileSystem(view, _read_nodes(view, count, names, data_offset, total))
+    return Superblock(total, count, flags, names_offset, names_size, data_offset, crc)
 
 
 def _read_nodes(view: memoryview, count: int, names: bytes, data_offset: int, total: int) -> dict[str, Node]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sarab.build import elf, image, sarabfs
+from sarab.build import elf, image, pieces, sarabfs
 from sarab.build.errors import BuildError, Malformed, OutputError
 from sarab.build.tree import File, Tree
 from tests.unit.build.conftest import make_kernel
@@ -28,7 +28,9 @@ def files() -> bytes:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_read_of_an_assembled_image_gives_its_parts_back(compress: bool) -> None:
-    content = image.read(image.assemble(make_kernel(), files(), MANIFEST, compress=compress))
+    content = image.read(
+        image.assemble(make_kernel(), files(), MANIFEST, compressor=pieces.compress if compress else None)
+    )
     assert content.manifest == MANIFEST
     assert content.files.read("/app/hello.pyc") == b"code" * 100
     assert content.is_compressed is compress
@@ -58,7 +60,10 @@ def test_equal_inputs_give_equal_bytes() -> None:
 
 
 def test_compressed_image_is_smaller() -> None:
-    plain, small = (image.assemble(make_kernel(), files(), MANIFEST, compress=c) for c in (False, True))
+    plain, small = (
+        image.assemble(make_kernel(), files(), MANIFEST, compressor=pieces.compress if c else None)
+        for c in (False, True)
+    )
     assert len(small) < len(plain)
 
 
@@ -81,7 +86,10 @@ def test_read_of_another_manifest_is_malformed(manifest: object) -> None:
         image.read(image.assemble(make_kernel(), files(), manifest))  # type: ignore[arg-type]
 
 
-ASSEMBLED = {c: image.assemble(make_kernel(), files(), MANIFEST, compress=c) for c in (False, True)}
+ASSEMBLED = {
+    c: image.assemble(make_kernel(), files(), MANIFEST, compressor=pieces.compress if c else None)
+    for c in (False, True)
+}
 
 
 @settings(max_examples=300, deadline=None)

@@ -283,8 +283,6 @@ struct options options;
 struct memory_range image_range;
 uint64_t fpu_feature_mask = 7;
 int signal_mask_temporary(uint64_t address, uint64_t size) { return address && size != 8 ? -EINVAL : 0; }
-bool image_executable(uint32_t number, uint64_t offset, uint64_t length) { (void)number, (void)offset, (void)length; return false; }
-uint64_t elf_first_segment(const void *file, uint64_t size) { (void)file; return size; }
 
 _Noreturn void panic(const char *format, ...)
 {

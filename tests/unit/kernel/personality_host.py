@@ -43,7 +43,10 @@ def build(folder: Path) -> Path:
     command += ["-fvisibility=hidden", "-fwrapv", "-include", "tests/fuzz/host_layout.h", "-I", "kernel"]
     for folder_of_headers in HEADERS:
         command += ["-isystem", str(folder_of_headers)]
-    sources = [*sorted((ROOT / "kernel/personality").glob("*.c")), ROOT / "kernel/image/image.c"]
+    sources = [
+        *sorted((ROOT / "kernel/personality").glob("*.c")),
+        *(ROOT / "kernel/image" / f"{name}.c" for name in ("elf", "image", "lz4", "pieces")),
+    ]
     sources += [ROOT / "tests/unit/kernel/personality_host.c"]
     subprocess.run([*command, *map(str, sources), "-o", str(library)], check=True, cwd=ROOT, capture_output=True)
     return library

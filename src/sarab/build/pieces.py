@@ -1,0 +1,223 @@
+"""A file system in pieces that the kernel decompresses when one is first needed: decision 0001.
+
+`divide` makes of a file system what lies in memory when an image of it starts: stretches of it as they are, and behind
+it a table and the compressed pieces. `join` is the way back; it believes nothing, and raises Malformed only.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple
+
+from sarab.build import elf, sarabfs
+from sarab.build.errors import Malformed
+from sarab.build.interpreter import EXECUTABLE
+from sarab.build.sarabfs import FileSystem, Superblock
+
+PIECE_SIZE = 32 << 10
+"""Of half this size an image of hello is 3% larger, of twice it starts 0.2 ms later: more of each is not needed."""
+PIECE_COUNT_MAX = 1 << 16
+"""The kernel's own bound: 2 GiB, and it reads no image that does not end below 1 GiB."""
+RUN_PIECES_MIN = 16
+RUN_COUNT_MAX = 96
+"""Stretches that are stored as they are, each a segment of the ELF file: few and long ones, for `sarab.build.elf` reads
+no more than 256 and other loaders have bounds of their own. What is shorter lies among the compressed pieces."""
+COMPRESSION_MIN = 0.95
+"""A piece that does not get smaller than that is not worth the work of decompressing it."""
+LEVEL = 12
+MAGIC = b"SARABLZ4"
+
+_HEADER = struct.Struct("<8sQIIII")
+
+Compressor = Callable[[bytes], bytes]
+
+
+class Stretch(NamedTuple):
+    """Bytes of memory, from an offset from the beginning of the file system on."""
+
+    offset: int
+    data: bytes
+
+
+def divide(file_system: bytes, compressor: Compressor | None = None) -> list[Stretch]:
+    """Return the stretches of memory of which an image of `file_system` consists; equal inputs give equal bytes.
+
+    The first begins at 0 with the superblock, each begins and ends on a page (the last only begins), and none touches
+    another.
+    """
+    compressor = compressor or compress
+    files = sarabfs.read(file_system)
+    start, total = files.superblock.data_offset, len(file_system)
+    pieces = [file_system[at : min(at + PIECE_SIZE, total)] for at in range(start, total, PIECE_SIZE)]
+    if len(pieces) > PIECE_COUNT_MAX:
+        raise Malformed(f"A file system of {total} bytes is too large to be compressed.")
+    hot = {number for first, end in hot_ranges(files) for number in _inside(first - start, end - start)}
+    cold = [number for number in range(len(pieces)) if number not in hot]
+    blocks: dict[int, bytes] = {}
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:
+        for number, block in zip(cold, threads.map(compressor, (pieces[number] for number in cold)), strict=True):
+            blocks[number] = block if len(block) <= len(pieces[number]) * COMPRESSION_MIN else pieces[number]
+    for first, end in _runs(pieces, blocks):
+        for number in range(first, end):
+            blocks.pop(number, None)
+    stretches, at = [], 0
+    for first, end in _gaps(len(pieces), blocks):
+        stretches.append(Stretch(at, file_system[at : start + first * PIECE_SIZE]))
+        at = min(start + end * PIECE_SIZE, total)
+    stretches.append(Stretch(at, file_system[at:]))
+    head = bytearray(stretches[0].data)
+    struct.pack_into("<I", head, sarabfs.FLAGS_AT, sarabfs.FLAG_PIECES)
+    stretches[0] = Stretch(0, bytes(head))
+    stretches = [stretch for stretch in stretches if stretch.data]
+    stretches.append(Stretch(total, _table([blocks.get(number, b"") for number in range(len(pieces))])))
+    return stretches
+
+
+def hot_ranges(files: FileSystem) -> list[tuple[int, int]]:
+    """Return the stretches of the file system that every start of an interpreter needs and that hardly get smaller.
+
+    That is the interpreter's code; and a fault on each piece of it would be what costs most.
+    """
+    found = []
+    node = files.nodes.get(EXECUTABLE)
+    paths = [EXECUTABLE, *(path for path in files.nodes if os.path.basename(path).startswith("libpython"))]
+    for path in paths:
+        node = files.nodes.get(path)
+        data = files.data(node) if node is not None and node.is_file else b""
+        if node is None or not elf.is_elf(data):
+            continue
+        try:
+            segments = elf.read(data, path).loads
+        except Malformed:
+            continue
+        found += [
+            (node.data_offset + s.offset, node.data_offset + s.offset + s.filesz) for s in segments if s.flags & 1
+        ]
+    return found
+
+
+def compress(piece: bytes) -> bytes:
+    """Return `piece` as one LZ4 block, as small as LZ4 makes it."""
+    import lz4.block  # type: ignore[import-untyped]
+
+    return bytes(lz4.block.compress(piece, mode="high_compression", compression=LEVEL, store_size=False))
+
+
+def compression() -> str:
+    """Return what decides on the bytes that `compress` makes of a piece, beside the piece."""
+    import lz4
+
+    return f"{lz4.library_version_string()} {LEVEL}"
+
+
+def join(stretches: Sequence[Stretch], superblock: Superblock) -> bytes:
+    """Return the file system of which an image consists of `stretches`; the superblock is that of the first."""
+    start, total = superblock.data_offset, superblock.total_size
+    *plain, last = stretches
+    offsets, blocks = _read_table(last, start, total)
+    if start > len(stretches[0].data) or total > sum(len(s.data) for s in plain) + _LZ4_RATIO_MAX * len(blocks):
+        raise Malformed("The sizes of the image's compressed files are inconsistent.")
+    whole = bytearray(total)
+    covered = 0
+    for stretch in plain:
+        end = stretch.offset + len(stretch.data)
+        if stretch.offset < covered or end > total:
+            raise Malformed("The segments of the image's files overlap or leave it.")
+        whole[stretch.offset : end] = stretch.data
+        covered = end
+    struct.pack_into("<I", whole, sarabfs.FLAGS_AT, 0)
+    there = {
+        number for s in plain for number in _inside(s.offset - start, s.offset + len(s.data) - start, total - start)
+    }
+    for number, (first, end) in enumerate(pairwise(offsets)):
+        at = start + number * PIECE_SIZE
+        size = min(PIECE_SIZE, total - at)
+        if first == end and number not in there:
+            raise Malformed(f"Piece {number} of the image's files is missing.")
+        if first != end:
+            whole[at : at + size] = _decompressed(blocks[first:end], size, number)
+    return bytes(whole)
+
+
+_LZ4_RATIO_MAX = 255
+
+
+def _inside(first: int, end: int, total: int | None = None) -> Iterable[int]:
+    """Return the numbers of the pieces that lie wholly within [first, end), offsets into the data."""
+    whole = -(-end // PIECE_SIZE) if end == total else end // PIECE_SIZE
+    return range(max(-(-first // PIECE_SIZE), 0), whole)
+
+
+def _runs(pieces: Sequence[bytes], blocks: dict[int, bytes]) -> list[tuple[int, int]]:
+    """Return the runs of pieces that stay what and where they are: hot or incompressible ones, the longest first."""
+    runs: list[tuple[int, int]] = []
+    for number, piece in enumerate(pieces):
+        if len(blocks.get(number, piece)) < len(piece):
+            continue
+        if runs and runs[-1][1] == number:
+            runs[-1] = runs[-1][0], number + 1
+        else:
+            runs.append((number, number + 1))
+    long = [run for run in runs if run[1] - run[0] >= RUN_PIECES_MIN]
+    return sorted(long, key=lambda run: (run[0] - run[1], run[0]))[:RUN_COUNT_MAX]
+
+
+def _gaps(count: int, blocks: dict[int, bytes]) -> list[tuple[int, int]]:
+    """Return the runs of pieces that are among the compressed ones."""
+    gaps: list[tuple[int, int]] = []
+    for number in range(count):
+        if number in blocks:
+            if gaps and gaps[-1][1] == number:
+                gaps[-1] = gaps[-1][0], number + 1
+            else:
+                gaps.append((number, number + 1))
+    return gaps
+
+
+def _table(blocks: Sequence[bytes]) -> bytes:
+    offsets = [0]
+    for block in blocks:
+        offsets.append(offsets[-1] + len(block))
+    if offsets[-1] >= 1 << 32:
+        raise Malformed("The compressed files of the image are too large.")
+    table = struct.pack(f"<{len(offsets)}I", *offsets)
+    size = _HEADER.size + len(table) + offsets[-1]
+    return _HEADER.pack(MAGIC, size, PIECE_SIZE, len(blocks), zlib.crc32(table), 0) + table + b"".join(blocks)
+
+
+def _read_table(stretch: Stretch, start: int, total: int) -> tuple[tuple[int, ...], bytes]:
+    data = stretch.data
+    if stretch.offset != total or len(data) < _HEADER.size:
+        raise Malformed("The compressed files of the image are not behind its file system.")
+    magic, size, piece_size, count, crc, reserved = _HEADER.unpack_from(data)
+    if magic != MAGIC or size != len(data) or piece_size != PIECE_SIZE or reserved:
+        raise Malformed("The header of the image's compressed files is damaged.")
+    end = _HEADER.size + 4 * (count + 1)
+    if count != -(-(total - start) // PIECE_SIZE) or count > PIECE_COUNT_MAX or end > len(data):
+        raise Malformed("The image has another number of compressed pieces than its size asks for.")
+    table = data[_HEADER.size : end]
+    if zlib.crc32(table) != crc:
+        raise Malformed("The checksum of the image's compressed pieces is wrong: the image is damaged.")
+    offsets = struct.unpack(f"<{count + 1}I", table)
+    if offsets[0] or offsets[-1] != len(data) - end or any(a > b for a, b in pairwise(offsets)):
+        raise Malformed("The table of the image's compressed pieces is inconsistent.")
+    return offsets, data[end:]
+
+
+def _decompressed(block: bytes, size: int, number: int) -> bytes:
+    if len(block) == size:
+        return block
+    import lz4.block
+
+    try:
+        piece = bytes(lz4.block.decompress(block, uncompressed_size=size))
+    except (lz4.block.LZ4BlockError, ValueError, MemoryError):
+        piece = b""
+    if len(piece) != size:
+        raise Malformed(f"Piece {number} of the image's compressed files is damaged.")
+    return piece
