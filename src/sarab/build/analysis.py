@@ -17,6 +17,7 @@ from sarab.build.closure import PROGRAM, Closure, Finder
 from sarab.build.contents import Distributions
 from sarab.build.errors import BuildError, SpecError
 from sarab.build.interpreter import APPLICATION, Interpreter
+from sarab.build.lean import lean_name
 from sarab.build.observe import observe
 from sarab.build.resolve import Area, Found, Kind, Resolver
 from sarab.build.spec import Application
@@ -60,12 +61,12 @@ def analyse(
     sources: dict[str, bytes] = {}
     distributions = Distributions(map(str, interpreter.site_directories))
 
-    def scan_source(source: bytes, top: str, is_wired: bool = False) -> scan.Scan:
-        key = cache.key("scan", _RULES, target, str(is_wired), top, source)
+    def scan_source(source: bytes, top: str, is_wired: bool = False, lean_as: str = "") -> scan.Scan:
+        key = cache.key("scan", _RULES, target, f"{is_wired} {lean_as}", top, source)
         kept = cache.get(key)
         if kept is not None:
             return scan.Scan.load(json.loads(kept))
-        result = scan.scan(source, top, target, is_wired)
+        result = scan.scan(source, top, target, is_wired, lean_as)
         cache.put(key, json.dumps(result.dump()).encode())
         return result
 
@@ -77,7 +78,7 @@ def analyse(
         if found.area is Area.APPLICATION:
             compile_source(source, found.image_path, found.path)  # A syntax error of the application comes first.
         is_wired = found.name == wired_module
-        return scan_source(source, "" if found.area is Area.APPLICATION else found.top, is_wired)
+        return scan_source(source, "" if found.area is Area.APPLICATION else found.top, is_wired, lean_name(found))
 
     def observe_modules(founds: list[Found]) -> dict[str, list[str]]:
         result: dict[str, list[str]] = {}

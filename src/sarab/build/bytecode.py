@@ -27,18 +27,20 @@ def compile_source(
     target: targets.Target | None = None,
     is_wired: bool = False,
     columns: bool = False,
+    lean_as: str = "",
 ) -> bytes:
     """Compile the text of a .py file that will be `image_path` into the bytes of a .pyc file.
 
     With `columns` it says where in a line an instruction's source is, which only a traceback that has the source shows.
 
     `shown_path` is what an error message calls it; what happens on other targets than `target` is left out, and of the
-    module of a wired application what only the build reads. Raises SyntaxFault with file and line.
+    module of a wired application what only the build reads, and of the network's, `lean_as`, what only a type checker
+    reads. Raises SyntaxFault with file and line.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = targets.adapted(source, target, is_wired)
+            tree = targets.adapted(source, target, is_wired, lean_as)
             program: bytes | ast.Module = source if tree is None else tree
             code = compile(program, image_path, "exec", dont_inherit=True, optimize=0)
     except SyntaxError as error:

@@ -20,6 +20,7 @@ from sarab.build.cache import Cache
 from sarab.build.closure import PROGRAM
 from sarab.build.errors import ObjectError, SyntaxFault
 from sarab.build.interpreter import APPLICATION, EXECUTABLE, SITE_PACKAGES, STDLIB
+from sarab.build.lean import lean_name
 from sarab.build.libraries import Libraries
 from sarab.build.marshalled import canonical
 from sarab.build.resolve import Area, Found, Kind
@@ -106,7 +107,8 @@ class Packer:
             self.packed.module_count += 1
         if found.kind is Kind.SOURCE or (found.kind is Kind.FROZEN and found.name == "os" and found.path):
             try:
-                self._add_source(found.image_path, self.analysis.source(found), found.path or found.name, package)
+                source, shown = self.analysis.source(found), found.path or found.name
+                self._add_source(found.image_path, source, shown, package, lean_name(found))
             except SyntaxFault:
                 # Packages bring files for other Pythons, and whoever imports one of them here gets the same error.
                 if found.area is Area.APPLICATION:
@@ -141,8 +143,8 @@ class Packer:
             size = 0 if found.kind is Kind.EXTENSION else len(entry.data)
             self._index[found.name] = "/".join(parts[:at]), "/".join(parts[at:]), size
 
-    def _add_source(self, path: str, source: bytes, shown: str, package: str) -> None:
-        bytecode = self._compile(path, source, shown)
+    def _add_source(self, path: str, source: bytes, shown: str, package: str, lean_as: str = "") -> None:
+        bytecode = self._compile(path, source, shown, lean_as)
         if self._with_source:
             folder, _, name = path.rpartition("/")
             cached = f"{folder}/__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
@@ -153,13 +155,13 @@ class Packer:
             self._put(f"{path.removesuffix('.py')}.pyc", bytecode, package, None)
             self._digests.setdefault(package, []).append((path, hashlib.sha256(source).digest()))
 
-    def _compile(self, path: str, source: bytes, shown: str) -> bytes:
+    def _compile(self, path: str, source: bytes, shown: str, lean_as: str = "") -> bytes:
         target, is_wired = self.analysis.target, path == self._wired_path
-        adapted = f"{target} {is_wired} {self._with_source}"
-        key = self._cache.key("bytecode 5", importlib.util.MAGIC_NUMBER, sys.version, adapted, path, source)
+        adapted = f"{target} {is_wired} {self._with_source} {lean_as}"
+        key = self._cache.key("bytecode 7", importlib.util.MAGIC_NUMBER, sys.version, adapted, path, source)
         kept = self._cache.get(key)
         if kept is None:
-            kept = compile_source(source, path, shown, target, is_wired, columns=self._with_source)
+            kept = compile_source(source, path, shown, target, is_wired, self._with_source, lean_as)
             self._cache.put(key, kept)
         return kept
 

@@ -30,7 +30,7 @@ NAMED = 16
 SELF_TEST = 32
 """In a function that modules of the standard library have for their own command line or tests."""
 
-VERSION = 15
+VERSION = 17
 """Part of the cache's key: raise it when a scan of the same source gives something else."""
 
 _WITHOUT_CHILDREN = frozenset({ast.Load, ast.Store, ast.Del}).union(
@@ -98,15 +98,17 @@ class Scan:
         return cls(**{**values, "imports": imports, "prefixes": prefixes})
 
 
-def scan(source: bytes, top: str, target: targets.Target | None = None, is_wired: bool = False) -> Scan:
+def scan(
+    source: bytes, top: str, target: targets.Target | None = None, is_wired: bool = False, lean_as: str = ""
+) -> Scan:
     """Scan the source of a module of the top-level package `top`; what does not parse imports nothing.
 
     What `from sarab import TARGET` leaves to other targets than `target` is not seen, nor what only the build reads in
-    the module of a wired application. Strings that look like modules of
-    `top` count as imports, and those of any package if `top` is empty.
+    the module of a wired application, nor what is for types alone in those that are packed without (`lean_as`). Strings
+    that look like modules of `top` count as imports, and those of any package if `top` is empty.
     """
     try:
-        tree = targets.adapted(source, target, is_wired) or ast.parse(source)
+        tree = targets.adapted(source, target, is_wired, lean_as) or ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return Scan()
     visitor = _Visitor(tree, top)

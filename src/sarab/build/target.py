@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
 
 from sarab.build.errors import SpecError
+from sarab.build.lean import lean
 from sarab.build.unwire import unwire
 
 Target = Literal["machine", "process", "test"]
@@ -33,13 +34,14 @@ def mentions(source: bytes) -> bool:
     return NAME.encode() in source and b"sarab" in source
 
 
-def adapted(source: bytes, target: Target | None, is_wired: bool = False) -> ast.Module | None:
+def adapted(source: bytes, target: Target | None, is_wired: bool = False, lean_as: str = "") -> ast.Module | None:
     """The syntax tree of a module as it is on `target`; None if that is the tree of its source.
 
     `is_wired` is for the module of the application itself: what only a build reads is taken out of it (unwire).
+    `lean_as` is for modules of the network (lean).
     """
     may_fold = target is not None and mentions(source)
-    if not may_fold and not is_wired:
+    if not may_fold and not is_wired and not lean_as:
         return None
     try:
         tree = ast.parse(source)
@@ -48,6 +50,8 @@ def adapted(source: bytes, target: Target | None, is_wired: bool = False) -> ast
     changed = target is not None and may_fold and fold(tree, target)
     if is_wired:
         changed = unwire(tree) or changed
+    if lean_as:
+        changed = lean(tree, lean_as) or changed
     return tree if changed else None
 
 
