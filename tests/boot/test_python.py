@@ -341,6 +341,22 @@ def test_tmp_is_writable_and_bounded_and_the_rest_is_not(tmp_path: Path) -> None
     assert shown == ["ENOSPC", "True", "EROFS", "EROFS", "EROFS"]
 
 
+def test_what_the_library_finds_by_name_at_run_time_is_there(tmp_path: Path) -> None:
+    program = """
+        import io, locale, shelve, zipfile
+
+        print(locale.setlocale(locale.LC_ALL, ""), "é", open("/dev/null").encoding)
+        with shelve.open("/tmp/shelf") as shelf:
+            shelf["key"] = [1]
+            print(shelf["key"])
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("name", "text")
+        print(zipfile.ZipFile(file).namelist())  # in code page 437
+        """
+    assert text(run(tmp_path, program)).splitlines() == ["C é utf-8", "[1]", "['name']"]
+
+
 def test_there_is_no_second_process(tmp_path: Path) -> None:
     program = """
         import errno, os, subprocess

@@ -187,6 +187,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 PACKAGES: dict[str, tuple[str, ...]] = {
     # Modules and whole packages (`name.*`) that a package imports by names which its sources do not show.
     "socket": ("sarab.wiring.install",),  # sarab.runtime.start imports it behind `socket` and `asyncio`
+    "dbm": ("dbm.dumb",),  # what dbm.open() and shelve come to if nothing else is there
     "anyio": ("anyio._backends._asyncio",),
     "asyncpg": ("asyncpg.pgproto.*", "asyncpg.protocol.*"),
     "dns": ("dns.rdtypes.*",),

@@ -31,9 +31,9 @@ START = "/boot/start.pyc"
 START_FILE = "/boot/start"
 OBJECTS_FILE = "/boot/objects"
 MODULES_FILE = "/boot/modules"
-ENVIRONMENT = (("LC_CTYPE", "C.UTF-8"), ("HOME", "/tmp"))
-"""C.UTF-8 is built into glibc since 2.35: text is UTF-8 with no locale file. Not LC_ALL: gettext would look for
-catalogues."""
+ENVIRONMENT = (("LC_ALL", "C"), ("HOME", "/tmp"))
+"""C is the one locale that needs no file, and Python's text is UTF-8 in it (PEP 540). LC_ALL, so that Python looks for
+no other (PEP 538)."""
 PYTHON_FLAGS = ("-S", "-P", "-s", "-B", "-X", "frozen_modules=on")
 
 

@@ -49,7 +49,13 @@ _FILE_NAMES = {
 }
 _RESOURCE_MODULES = ("importlib.resources", "importlib_resources", "pkg_resources", "pkgutil")
 _DOTTED = re.compile(r"\.{0,2}[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
-_ENCODING_CALLS = {"encode", "decode", "open", "lookup", "getreader", "getwriter", "getencoder", "getdecoder"}
+_ENCODING_CALLS = {
+    # Where calls have the name of an encoding: their first argument, and another.
+    **dict.fromkeys(("encode", "decode"), (0, 1)),
+    **dict.fromkeys(("lookup", "getreader", "getwriter", "getencoder", "getdecoder"), (0,)),
+    **dict.fromkeys(("str", "bytes", "bytearray", "TextIOWrapper"), (1,)),
+    "open": (2, 3),  # of codecs; the built-in one
+}
 _DYNAMIC = {"import_module", "__import__", "lazy_import", "load_module", "import_string", "import_from_string"}
 
 
@@ -168,6 +174,7 @@ class _Visitor:
             self._add("." * node.level + (node.module or ""), names, node.lineno, flags)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self.block([*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)], flags)
+            self._defaults(node.args)
             test = SELF_TEST if node.name in _SELF_TESTS else 0
             outer = self.gate
             if _is_module_getattr(node):
@@ -270,6 +277,13 @@ class _Visitor:
         module = self.aliases.get(first)
         self.result.attributes.append(node.attr if module is None else f"{module}{dot}{rest}:{node.attr}")
 
+    def _defaults(self, arguments: ast.arguments) -> None:
+        positional = [*arguments.posonlyargs, *arguments.args]
+        given = [*zip(positional[::-1], arguments.defaults[::-1], strict=False)]
+        for argument, default in [*given, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]:
+            if argument.arg == "encoding" and default is not None:
+                self._encoding(default)
+
     def _call(self, node: ast.Call, flags: int) -> None:
         called = _called(node)
         first = node.args[0] if node.args else None
@@ -286,12 +300,16 @@ class _Visitor:
             literal = _literal(group) if group is not None else None
             if literal is not None:
                 self.result.entry_points.append(literal)
-        elif called in _ENCODING_CALLS and first is not None:
-            self._encoding(first)
-        elif called == "str" and len(node.args) > 1:
-            self._encoding(node.args[1])
+        elif called in _ENCODING_CALLS:
+            for place in _ENCODING_CALLS[called]:
+                if place < len(node.args):
+                    self._encoding(node.args[place])
 
     def _encoding(self, node: ast.AST) -> None:
+        """One that is named, or may be chosen: `metadata_encoding or "cp437"`."""
+        if isinstance(node, (ast.BoolOp, ast.IfExp)):
+            for choice in node.values if isinstance(node, ast.BoolOp) else (node.body, node.orelse):
+                self._encoding(choice)
         name = _literal(node)
         if name is not None and 2 < len(name) < 40 and name.isascii():
             self.result.encodings.append(name)

@@ -123,6 +123,24 @@ def test_computed_names_with_a_constant_beginning_are_prefixes(call: str) -> Non
     assert scan(f"import importlib\nimportlib.import_module({call})".encode(), "pkg").prefixes == [("plugins", 2)]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "name.decode(self.encoding or 'cp437')",
+        "name.decode('utf-8' if new else 'cp437')",
+        "bytes(name, 'cp437')",
+        "codecs.encode(name, 'cp437')",
+        "codecs.open(path, 'r', 'cp437')",
+        "open(path, 'r', -1, 'cp437')",
+        "TextIOWrapper(file, 'cp437')",
+        "def read(path, encoding='cp437'): ...",
+        "def read(path, *, errors, encoding='cp437'): ...",
+    ],
+)
+def test_an_encoding_is_found_wherever_it_is_named(source: str) -> None:
+    assert "cp437" in scan(source.encode(), "").encodings
+
+
 def test_encodings_and_plug_in_groups_are_found() -> None:
     source = b"open(p, encoding='cp1252'); x.encode('shift_jis'); entry_points(group='my.plugins'); str(b, 'koi8-r')"
     found = scan(source, "pkg")
