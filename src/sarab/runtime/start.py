@@ -7,8 +7,10 @@ first line. As a plain file on Linux (`sarab run --on process`) it does the same
 has.
 """
 
+import _thread
 import builtins
 import faulthandler
+import gc
 import marshal
 import posix
 import sys
@@ -172,6 +174,20 @@ class _Installer:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
+        if not gc.isenabled() or gc.get_freeze_count() or _thread._count():
+            self._exec(module)
+            return
+        # What is made here stays, and to look through it for garbage again and again takes 4 ms. There is no other
+        # thread that could ask for that meanwhile, or turn it off.
+        gc.disable()
+        try:
+            self._exec(module)
+        finally:
+            gc.freeze()
+            gc.unfreeze()  # into the oldest generation, as if it had been looked at
+            gc.enable()
+
+    def _exec(self, module: "ModuleType") -> None:
         self._loader.exec_module(module)
         before = sys.path
         sys.path = self._path

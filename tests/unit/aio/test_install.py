@@ -57,6 +57,49 @@ def test_asyncio_run_runs_our_loop(tmp_path: Path) -> None:
     assert run(tmp_path, program).splitlines() == ["HELLO", "sarab.aio.loop " + ASYNCIO_LOOP, "True"]
 
 
+def test_no_garbage_is_looked_for_while_the_network_is_imported(tmp_path: Path) -> None:
+    program = """
+        import gc
+
+        class Held:
+            def __init__(self):
+                self.itself = self
+
+        runs = []
+        gc.callbacks.append(lambda phase, info: runs.append(phase))
+        gc.collect()
+        runs.clear()
+        Held()
+        import asyncio
+        print(len(runs), gc.isenabled(), gc.get_freeze_count())
+        gc.callbacks.clear()
+        kept = sum(type(one) is Held for one in gc.get_objects())
+        gc.collect()
+        print(kept, sum(type(one) is Held for one in gc.get_objects()))
+        """
+    assert run(tmp_path, program).splitlines() == ["0 True 0", "1 0"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "gc.disable()",
+        "gc.freeze()",
+        "_thread.start_new_thread(time.sleep, (60,))\nwhile not _thread._count(): time.sleep(0)",
+    ],
+)
+def test_what_a_program_said_about_garbage_holds(tmp_path: Path, before: str) -> None:
+    """Also what it says while asyncio is being imported, by a thread of its own: then nothing is touched at all."""
+    program = """
+before = gc.isenabled(), gc.get_freeze_count() > 1000
+gc.freeze = gc.unfreeze = gc.enable = gc.disable = None
+import asyncio
+print((gc.isenabled(), gc.get_freeze_count() > 1000) == before, flush=True)
+os._exit(0)
+"""
+    assert run(tmp_path, f"import _thread, gc, os, time\n{before}\n{program}") == "True\n"
+
+
 def test_a_program_without_a_network_loads_none_of_it(tmp_path: Path) -> None:
     assert run(tmp_path, "import sys\nprint([n for n in sys.modules if n.startswith('sarab')])") == "[]\n"
 
