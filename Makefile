@@ -22,8 +22,8 @@ kernel: $(READY) ## Build the kernel into src/sarab/build/kernel.elf
 demo: setup kernel ## Build and boot the examples, and show what was measured
 	@$(PYTHON) -m examples.demo
 
-test: setup clients lint kernel ## Pass every test (without QEMU: say which were skipped)
-	$(PYTHON) -m pytest $(PYTEST)
+test: setup clients lint kernel ## Pass every test, JOBS at a time (without QEMU: say which were skipped)
+	$(PYTHON) -m pytest -n $(JOBS) $(PYTEST)
 
 lint: $(READY) ## Check style and types
 	$(PYTHON) -m ruff check .

@@ -25,6 +25,20 @@ def missing() -> str:
     return ""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have tests that run in several processes (-n) go where they can."""
+    if hasattr(config, "workerinput"):
+        from tests.parallel import Worker
+
+        config.pluginmanager.register(Worker(config.workerinput))
+    elif config.getoption("numprocesses", None):
+        from tests.boot import programs
+        from tests.parallel import Controller
+
+        programs.accelerator()  # KVM is tried once, before the others all do
+        config.pluginmanager.register(Controller())
+
+
 def pytest_report_header() -> str:
     reason = missing()
     return f"sarab: every test marked `boot` is SKIPPED: {reason}" if reason else f"sarab: boots under {PROGRAM}"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -48,8 +49,10 @@ def compile_probe(name: str) -> bytes:
     if not program.exists():
         BUILT.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static", "-O1", "-Wall"]
-        command += ["-Wextra", "-D_GNU_SOURCE", "-fno-sanitize=all", str(source), "-o", str(program)]
+        made = program.with_name(f"{program.name}.{os.getpid()}")  # other processes may make the same one
+        command += ["-Wextra", "-D_GNU_SOURCE", "-fno-sanitize=all", str(source), "-o", str(made)]
         subprocess.run(command, check=True, cwd=SOURCES, capture_output=True)
+        made.replace(program)
     return program.read_bytes()
 
 

@@ -57,6 +57,7 @@ def test_help_imports_little_of_the_standard_library() -> None:
     assert not tops & HELP_MAY_NOT_IMPORT
 
 
+@pytest.mark.alone
 def test_help_is_fast() -> None:
     best = HELP_SECONDS_MAX
     for _ in range(10):
