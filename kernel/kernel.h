@@ -106,7 +106,8 @@ void kprintf(const char *format, ...) PRINTF_LIKE(1, 2); /* one line, "sarab: " 
 void control_line(const char *format, ...) PRINTF_LIKE(1, 2);
 void mark_at(const char *name, int64_t time);
 void mark(const char *name); /* now: a boot mark for the control channel, if asked for (cpu/marks.c) */
-void marks_tell(void);	     /* what has been kept of them: when the machine idles, and at its end */
+void marks_tell(void);	     /* what has been kept of them: at the machine's end */
+void marks_idle(void);	     /* the machine is about to idle, and may have time for them */
 
 _Noreturn void panic(const char *format, ...) PRINTF_LIKE(1, 2); /* the kernel's own mistake, or no way on: report, status 255 */
 _Noreturn void machine_stop(int status);			 /* the end; see decision 0002 */
@@ -152,6 +153,8 @@ struct mappable_operations {
 	bool (*executable)(struct mappable *, uint64_t offset, uint64_t length);
 	/* Is frame() of this page, which is within the size, next to no work? Then it is mapped before it is asked for. NULL: always. */
 	bool (*there)(struct mappable *, uint64_t page);
+	/* The bytes of such a page, good until the next call, for somebody's own copy of it. NULL: in_place is false, or they are frame()'s. */
+	const void *(*peek)(struct mappable *, uint64_t page);
 };
 struct mappable {
 	const struct mappable_operations *operations;
@@ -303,6 +306,8 @@ const char *image_name(const struct image_node *node);	   /* name_length bytes, 
  * decompressed first; and if that is damaged, it is the end. */
 const void *image_data(const struct image_node *node, uint64_t offset, uint64_t length);
 bool image_there(const struct image_node *node, uint64_t offset); /* decompressed already, or never compressed */
+/* The page at offset of a file that lies on pages, to be copied at once: what has to be decompressed for it does not stay. */
+const void *image_peek(const struct image_node *node, uint64_t offset);
 int64_t image_child(const struct image_node *directory, const char *name, size_t length); /* node number or -ENOENT */
 int64_t image_lookup(const char *path);			   /* absolute, no symbolic links; node number or -ENOENT */
 

@@ -188,7 +188,7 @@ static void schedule(void)
 	if (!previous->urgent && now - picked_at >= SERVED)
 		ready_served = now;
 	while ((next = pick(now)) == NULL) {
-		marks_tell();
+		marks_idle();
 		cpu_timers_idle(true);
 		cpu_idle();
 		cpu_timers_idle(false);
