@@ -49,10 +49,12 @@ def test_version_is_said() -> None:
         (["--hepl"], "sarab: there is no option --hepl. Try 'sarab --help'.\n"),
         (
             ["run", "--memry", "3", "x"],
-            "there is no option --memry (did you mean --memory?). Try 'sarab run --help'.\n",
+            "there is no option --memry (did you mean --memory?); what is for the program stands behind --. "
+            "Try 'sarab run --help'.\n",
         ),
         (["run", "--mem", "3", "x"], "there is no option --mem (did you mean"),
         (["new"], "sarab: the following arguments are required: NAME. Try 'sarab new --help'.\n"),
+        (["run", "a.py", "b"], "sarab: too many arguments: b; what is for the program stands behind --. "),
         (["new", "a", "b"], "sarab: too many arguments: b. Try 'sarab new --help'.\n"),
         (["doctor", "--", "x"], "'sarab doctor' has no use for arguments after '--'"),
         (["run", "--accel", "hvf", "x"], "invalid choice: 'hvf'"),

@@ -20,6 +20,10 @@ _LOADERS = (
     (importlib.machinery.SourcelessFileLoader, importlib.machinery.BYTECODE_SUFFIXES),
 )
 ALIASES = {"os.path": "posixpath"}
+AT_START = frozenset(
+    "_collections_abc _sitebuiltins abc codecs encodings genericpath io os posixpath site stat zipimport".split()
+)
+"""What Python has imported before it looks into the program's folder: a module of such a name there is never seen."""
 
 
 class Kind(Enum):
@@ -101,6 +105,8 @@ class Resolver:
             if package is None or package.search is None:
                 return None
             search = list(package.search)
+        elif name in AT_START:
+            search = list(self.interpreter.search_path)
         spec = self._find_in(name, search) or self._find_elsewhere(name, search if parent else None)
         if _imp.is_frozen(name) and (spec is None or (spec.origin and self.interpreter.is_stdlib(spec.origin))):
             path = spec.origin if spec is not None else None

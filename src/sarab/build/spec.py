@@ -14,6 +14,8 @@ Kind = Literal["script", "module", "function"]
 _ELF = b"\x7fELF"
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CONFIGURED = {"entry": str, "include": list, "exclude": list, "data": list}
+_KNOWN = (*_CONFIGURED, "keys", "devices", "compiled")
+"""`compiled` is read by sarab's own setup.py."""
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 
 
@@ -119,9 +121,9 @@ def _directory(path: Path) -> Application:
 
 def _default_entry(path: Path) -> str:
     """The only script of the project, else the only package with a __main__, else main.py or app.py."""
-    project = _load(path / "pyproject.toml").get("project", {})
-    scripts = project.get("scripts", {})
-    if isinstance(scripts, dict) and len(scripts) == 1:
+    pyproject = path / "pyproject.toml"
+    scripts = _part(_part(_load(pyproject), "project", pyproject), "scripts", pyproject)
+    if len(scripts) == 1:
         return str(next(iter(scripts.values())))
     mains = sorted({*path.glob("*/__main__.py"), *path.glob("src/*/__main__.py")})
     if len(mains) == 1:
@@ -198,7 +200,14 @@ def _table(project: Path) -> dict[str, Any]:
     path = project / "pyproject.toml"
     if not path.is_file():
         return {}
-    table = _load(path).get("tool", {}).get("sarab", {})
+    table = _part(_part(_load(path), "tool", path), "sarab", path)
+    for key in table:
+        if key not in _KNOWN:
+            from difflib import get_close_matches
+
+            near = get_close_matches(key, _KNOWN, n=1, cutoff=0.6)
+            hint = f" (is {near[0]} meant?)" if near else f"; there are {', '.join(_KNOWN)}"
+            raise SpecError(f"[tool.sarab] in {path} has {key}, which means nothing{hint}.")
     for key, kind in _CONFIGURED.items():
         if key not in table:
             continue
@@ -207,6 +216,13 @@ def _table(project: Path) -> dict[str, Any]:
             raise SpecError(f"[tool.sarab] {key} in {path} must be {'a text' if kind is str else 'a list of texts'}.")
     result: dict[str, Any] = table
     return result
+
+
+def _part(table: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    part = table.get(name, {})
+    if not isinstance(part, dict):
+        raise SpecError(f"{name} in {path} must be a table.")
+    return part
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class Verb(Protocol):
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of exiting, and names the option that was probably meant."""
 
+    leftover = ""
+    """What a verb says of words that it has no use for."""
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}. Try '{self.prog} --help'")
 
@@ -56,8 +59,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             option = unknown[0].partition("=")[0]
             if option.startswith("-"):
-                self.error(f"there is no option {option}{did_you_mean(option, self._option_string_actions)}")
-            self.error(f"too many arguments: {' '.join(unknown)}")
+                near = did_you_mean(option, self._option_string_actions)
+                self.error(f"there is no option {option}{near}{self.leftover}")
+            self.error(f"too many arguments: {' '.join(unknown)}{self.leftover}")
         return arguments
 
 

@@ -44,6 +44,7 @@ def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     """Keys of the application stand behind `--`, and whoever forgets that is told."""
     from sarab.cli.wired.keys import refuse_key
 
+    parser.leftover = "; what is for the program stands behind --"
     return refuse_key(parser, words)
 
 
@@ -183,7 +184,7 @@ def _build(spec: str, arguments: argparse.Namespace) -> Path:
         progress.clear()
     if not arguments.quiet:
         for warning in result.warnings:
-            _say(f"warning: {warning}")
+            print(f"sarab: warning: {warning}", file=sys.stderr)
     return image
 
 

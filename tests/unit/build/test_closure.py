@@ -244,3 +244,8 @@ def test_children_are_sorted_and_hold_no_caches(tmp_path: Path) -> None:
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "plain").mkdir()
     assert children([str(tmp_path)]) == ["a", "b", "c"]
+
+
+def test_a_file_named_like_what_python_starts_with_is_not_seen_as_by_python(close: Close) -> None:
+    closure = close({"app.py": "import os, json", "os.py": "", "encodings.py": "", "json.py": ""})
+    assert ours(closure) == {"json"}

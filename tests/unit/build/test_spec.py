@@ -85,6 +85,10 @@ def test_what_is_wrong_is_said(spec: str, sentence: str) -> None:
     [
         ("[tool", "not valid TOML"),
         ('[tool.sarab]\ninclude = "a"', "list of texts"),
+        ('[tool.sarab]\nincude = ["a"]', "has incude, which means nothing .is include meant."),
+        ("tool = 3", "tool in "),
+        ("[[tool.sarab]]", "sarab in "),
+        ("project = 3", "project in "),
         ("[tool.sarab]\nentry = 3", "must be a text"),
         ('[tool.sarab]\nentry = "x.py"', "no such file"),
         ('[tool.sarab]\nentry = "a b"', "neither a file nor"),
