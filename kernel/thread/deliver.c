@@ -96,7 +96,9 @@ bool signal_deliver(struct trap_frame *frame)
 		if (chosen.sa_flags & SA_RESETHAND)
 			action->sa_handler = SIG_DFL;
 		restart_after_handler(frame, &chosen);
-		if (!signal_frame_push(frame, signal, &chosen, &info, t->mask_saved ? t->saved_mask : t->signal_mask))
+		uint64_t before = t->mask_saved ? t->saved_mask : t->signal_mask;
+		if (!signal_frame_push(frame, signal, &chosen, &info, before) &&
+		    ((chosen.sa_flags & SA_ONSTACK) == 0 || !alternate_borrow(t) || !signal_frame_push(frame, signal, &chosen, &info, before)))
 			end_without_stack(frame, signal);
 		t->mask_saved = false;
 		uint64_t mask = t->signal_mask | chosen.sa_mask;

@@ -76,6 +76,28 @@ static int alternate_set(struct thread *t, const stack_t *stack, uint64_t rsp)
 	return 0;
 }
 
+static bool alternate_in_use(const struct thread *owner)
+{
+	LIST_FOR_EACH(node, &threads)
+		if (within_alternate(owner, ((struct trap_frame *)THREAD_OF(node)->kernel_stack - 1)->rsp))
+			return true;
+	return false;
+}
+
+bool alternate_borrow(struct thread *t)
+{
+	LIST_FOR_EACH(node, &threads) {
+		const struct thread *owner = THREAD_OF(node);
+		if (t->alternate_stack_size == 0 && owner->alternate_stack_size != 0 && !alternate_in_use(owner)) {
+			t->alternate_stack = owner->alternate_stack;
+			t->alternate_stack_size = owner->alternate_stack_size;
+			t->alternate_stack_flags = owner->alternate_stack_flags;
+			return true;
+		}
+	}
+	return false;
+}
+
 int64_t sys_sigaltstack(const uint64_t *argument)
 {
 	struct thread *t = current;

@@ -42,5 +42,8 @@ void signal_mask_set(uint64_t mask);
 bool signal_deliver(struct trap_frame *frame);
 /* frame.c: makes the handler's frame on the application's stack. False: no room. */
 bool signal_frame_push(struct trap_frame *frame, int signal, const struct sigaction *action, const siginfo_t *info, uint64_t mask);
+/* A thread that ran over its stack takes for its handler the alternate one of another that nobody is on: faulthandler gives one to the main
+ * thread alone, and without any nobody would hear where Python was. Linux does not. False: there is none. */
+bool alternate_borrow(struct thread *t);
 
 #endif

@@ -275,6 +275,33 @@ def test_a_fault_shows_every_python_thread_and_the_registers(tmp_path: Path) -> 
     assert re.search(r"sarab:   rip [0-9a-f]{16}  rsp [0-9a-f]{16}", shown)
 
 
+def test_a_stack_that_a_thread_ran_over_shows_every_python_thread(tmp_path: Path) -> None:
+    program = """
+        import ctypes, sys, threading
+
+        c, array = ctypes.CDLL(None), (ctypes.c_int * 2)()
+
+        @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        def deeper(a, b):
+            c.qsort(array, 2, 4, deeper)
+            return 0
+
+        def failing():
+            c.qsort(array, 2, 4, deeper)
+
+        sys.setrecursionlimit(1 << 30)
+        thread = threading.Thread(target=failing)
+        thread.start()
+        thread.join()
+        """
+    outcome = run(tmp_path, program)
+    shown = text(outcome)
+    assert outcome.status == 128 + 11
+    assert 'File "/app/program.py", line 7 in deeper' in shown
+    assert 'File "/app/program.py", line 16 in <module>' in shown
+    assert "sarab: ended by signal 11 (SIGSEGV): a stack ran over into its guard" in shown
+
+
 def test_an_executable_page_from_python_ends_in_the_report(tmp_path: Path) -> None:
     program = "import mmap\nmmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)"
     outcome = run(tmp_path, program)
