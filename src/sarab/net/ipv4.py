@@ -8,7 +8,6 @@ from sarab.device.network import Outgoing
 from sarab.net.endpoints import Arrived, Path
 from sarab.net.errors import NetworkUnreachable
 from sarab.net.interface import Interface
-from sarab.net.leases import CLIENT_PORT
 from sarab.net.reassembly import Reassembly
 from sarab.proto.tcp.values import Event
 from sarab.wire import arp, ethernet, icmpv4, ipv4, udp
@@ -25,6 +24,8 @@ QUOTED_MAX = 28 + 520
 SOURCE_ROUTES = (ipv4.LOOSE_SOURCE_ROUTE, ipv4.STRICT_SOURCE_ROUTE)
 IDENTIFICATIONS = 256
 """Counts of fragmented packets, shared by destinations that fall on the same one."""
+DHCP_CLIENT = 68
+"""The port of UDP to which servers answer (RFC 2131 section 4.1)."""
 PMTU_MIN = 552
 """No path in use carries less, and who says so wants us to send crumbs (Linux's net.ipv4.route.min_pmtu)."""
 
@@ -114,7 +115,7 @@ class Ipv4:
         ):
             self._stack.counters["bad_checksum"] += 1
             return
-        if datagram.dst_port == CLIENT_PORT and interface is not None and interface.leases is not None:
+        if datagram.dst_port == DHCP_CLIENT and interface is not None and interface.leases is not None:
             interface.leases.receive(now, bytes(body[udp.HEADER_SIZE :]))
             return
         many = interface is not None and not interface.has(destination)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sarab.net.interface import Interface
     from sarab.net.stack import Stack
 
-CLIENT_PORT, SERVER_PORT = 68, 67
-
 
 class Leases:
     """The DHCP client of one interface. What is set by hand stays beside what is leased."""
@@ -77,7 +75,7 @@ class Leases:
         source = lease.address if lease is not None else ANY4
         destination = server or BROADCAST4
         length = udp.HEADER_SIZE + len(payload)
-        bare = udp.emit(udp.Header(CLIENT_PORT, SERVER_PORT, length))
+        bare = udp.emit(udp.Header(dhcpv4.CLIENT_PORT, dhcpv4.SERVER_PORT, length))
         whole = checksum(bare, pseudo_header(source, destination, ipv4.UDP, length) + partial(payload)) or 65535
         datagram = bare[:6] + whole.to_bytes(2, "big") + payload
         if server is not None:

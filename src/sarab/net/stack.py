@@ -22,7 +22,6 @@ from sarab.net.endpoints import Arrived, Datagrams, Endpoint, Flow, Listener, Pa
 from sarab.net.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable, PortsExhausted
 from sarab.net.interface import Changes, Configuration, Interface
 from sarab.net.ipv4 import Ipv4
-from sarab.net.leases import Leases
 from sarab.net.names import Lookup, Names
 from sarab.net.raw import Raw
 from sarab.proto.tcp.values import Event, Settings
@@ -114,6 +113,8 @@ class Stack:
             if configuration.dns:
                 self.names.servers = tuple(dict.fromkeys(self.names.by_hand + configuration.dns))
             if configuration.dhcp:
+                from sarab.net.leases import Leases  # where addresses are given there is nothing to lease
+
                 interface.leases = Leases(self, interface, configuration.hostname, self.random)
         return interface
 

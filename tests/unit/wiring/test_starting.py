@@ -35,6 +35,23 @@ print("sarab.proto.dns.resolver" in sys.modules, stack.names._resolver.statistic
     assert _in_a_process(program).splitlines() == ["False", "True 1"]
 
 
+def test_dhcp_is_imported_for_the_first_card_that_leases() -> None:
+    program = """
+print(sorted(name for name in sys.modules if "dhcp" in name or name in ("sarab.net.leases", "sarab.wire.dns")))
+stack.add_interface("eth1", bytes(6), 1500, sarab.device.network.Offload.NONE, Configuration(dhcp=True))
+print(stack.interfaces[1].leases.client.deadline())
+"""
+    assert _in_a_process(program).splitlines() == ["[]", "0"]
+
+
+def test_what_seldom_happens_imports_what_it_needs_then() -> None:
+    """Shared objects of which a start has no need: each is mapped, relocated, and looked up."""
+    program = """
+print({"bisect", "_bisect", "hashlib", "_hashlib", "_random"} & sys.modules.keys())
+"""
+    assert _in_a_process(program).split() == ["set()"]
+
+
 def test_tuples_have_no_annotation_that_typing_must_compile() -> None:
     """typing compiles each deferred annotation of a NamedTuple when its class is made: 255 of them were 2 ms.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from typing import Final
 
@@ -160,6 +159,8 @@ class Receiver:
         end = start + len(data)
         index = len(pieces)
         if index and pieces[-1].end > start:
+            from bisect import bisect_right  # a shared object, for what seldom happens
+
             index = bisect_right(pieces, start, key=_end_of)
             if pieces[index].start <= start and end <= pieces[index].end:
                 self.duplicate = start, end
