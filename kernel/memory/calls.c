@@ -140,6 +140,7 @@ int64_t memory_map(uint64_t address, uint64_t length, int protection, int flags,
 		.object = object,
 		.protection = (uint8_t)protection,
 		.shared = shared,
+		.kept = type != MAP_PRIVATE && object == NULL,
 		.uncommitted = (flags & (MAP_STACK | MAP_GROWSDOWN)) != 0 || ((flags & MAP_NORESERVE) != 0 && (protection & PROT_WRITE) != 0),
 	};
 	m.charged = !shared && (protection & PROT_WRITE) != 0 && !m.uncommitted;
@@ -384,7 +385,7 @@ int64_t sys_madvise(const uint64_t *argument)
 		return -EINVAL;
 	for (size_t i = mapping_index(start); drop && i < mapping_count() && mapping_at(i)->start < start + length; i++) {
 		const struct mapping *m = mapping_at(i);
-		if (!m->shared)
+		if (!m->shared && !m->kept)
 			entries_unmap(m, MAX(m->start, start), MIN(m->end, start + length));
 	}
 	return range_mapped(start, start + length) ? 0 : -ENOMEM;

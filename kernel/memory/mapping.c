@@ -70,7 +70,7 @@ uint64_t mapping_gap(uint64_t length, uint64_t hint)
 bool mapping_continues(const struct mapping *a, const struct mapping *b)
 {
 	return a->end == b->start && a->object == b->object && a->name == b->name && a->protection == b->protection && a->shared == b->shared &&
-	       a->charged == b->charged && a->uncommitted == b->uncommitted && !a->guard && !b->guard &&
+	       a->charged == b->charged && a->uncommitted == b->uncommitted && a->kept == b->kept && !a->guard && !b->guard &&
 	       (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
 }
 

@@ -44,6 +44,7 @@ struct mapping {
 	uint8_t protection;  /* PROT_READ | PROT_WRITE | PROT_EXEC */
 	bool shared, charged, uncommitted; /* uncommitted: taken from what is left when touched (stacks, MAP_NORESERVE) */
 	bool guard;	     /* never accessible: a touch is a stack that ran over */
+	bool kept;	     /* anonymous and MAP_SHARED: its contents are no copy, and advice drops none of them */
 };
 size_t mapping_index(uint64_t address); /* of the first mapping that ends above address; mapping_count() if none */
 size_t mapping_count(void);

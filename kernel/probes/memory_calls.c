@@ -57,6 +57,8 @@ int main(void)
 	/* Dropped pages read as zero, and can be written again. */
 	CHECK(madvise(place, page, MADV_DONTNEED) == 0 && place[0] == 0);
 	place[0] = 1;
+	char *shared = mmap(0, page, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(shared != MAP_FAILED && (shared[0] = 1) == 1 && madvise(shared, page, MADV_DONTNEED) == 0 && shared[0] == 1);
 	CHECK(madvise(place, page, 12345) == -1 && errno == EINVAL);
 
 	/* The break. */
