@@ -42,9 +42,10 @@ def expectation(name: str) -> Expectation:
 
 
 def compile_probe(name: str) -> bytes:
-    """The static program of a probe, compiled once for what its source and the shared header hold."""
+    """The static program of a probe, compiled once for what its source and the shared headers hold."""
     source = SOURCES / f"{name}.c"
-    content = b"".join(path.read_bytes() for path in (source, *sorted(SOURCES.glob("*.h"))))
+    headers = (*sorted(SOURCES.glob("*.h")), ROOT / "kernel/personality/syscalls.h")
+    content = b"".join(path.read_bytes() for path in (source, *headers))
     program = BUILT / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}"
     if not program.exists():
         BUILT.mkdir(parents=True, exist_ok=True)

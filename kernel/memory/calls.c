@@ -59,6 +59,15 @@ static uint64_t executable_length(struct mappable *object, uint64_t offset, uint
 	return known << PAGE_SHIFT;
 }
 
+/* Of [start, end), where nothing is mapped. */
+static void free_tables(uint64_t start, uint64_t end)
+{
+	size_t next = mapping_index(start);
+	uint64_t below = next > 0 ? mapping_at(next - 1)->end : 0;
+	uint64_t above = next < mapping_count() ? mapping_at(next)->start : ROUND_UP(USER_END, LARGE_PAGE_SIZE);
+	user_tables_free(start, end, below, above);
+}
+
 /* Forgets [start, end): entries, charges, references, table. mapping_isolate() was called for the range. */
 static void remove_range(uint64_t start, uint64_t end)
 {
@@ -72,9 +81,7 @@ static void remove_range(uint64_t start, uint64_t end)
 			m->object->operations->put(m->object);
 	}
 	mapping_remove(first, last - first);
-	uint64_t below = first > 0 ? mapping_at(first - 1)->end : 0;
-	uint64_t above = first < mapping_count() ? mapping_at(first)->start : ROUND_UP(USER_END, LARGE_PAGE_SIZE);
-	user_tables_free(start, end, below, above);
+	free_tables(start, end);
 }
 
 int memory_unmap(uint64_t address, uint64_t length)
@@ -257,21 +264,23 @@ static int64_t move_mapping(uint64_t old, uint64_t old_length, uint64_t new, uin
 {
 	struct mapping m = *mapping_find(old);
 	uint64_t grown = new_length - old_length;
+	if (mapping_reserve(3) != 0) /* the new one, and two cuts where they are joined */
+		return -ENOMEM;
 	if (m.charged && grown > 0 && !memory_charge(grown >> PAGE_SHIFT))
 		return -ENOMEM;
+	if (!entries_move_prepare(old, new, old_length)) {
+		free_tables(new, new + new_length);
+		if (m.charged)
+			memory_uncharge(grown >> PAGE_SHIFT);
+		return -ENOMEM;
+	}
 	m.start = new;
 	m.end = new + new_length;
 	if (m.object != NULL)
 		m.object->operations->get(m.object);
 	int error = mapping_insert(&m);
-	if (error != 0) {
-		if (m.object != NULL)
-			m.object->operations->put(m.object);
-		if (m.charged)
-			memory_uncharge(grown >> PAGE_SHIFT);
-		return error;
-	}
-	entries_move(&m, old, new, old_length);
+	ASSERT(error == 0);
+	entries_move(old, new, old_length);
 	error = mapping_isolate(old, old + old_length); /* the two may have been joined */
 	ASSERT(error == 0);
 	mapping_find(old)->charged = false; /* the charge went along with the frames */

@@ -33,6 +33,13 @@ void memory_uncharge(uint64_t pages)
 	promised -= pages;
 }
 
+/* Objects leave the tables of what was promised their part of the reserve: a sparse mapping must not take anybody's frames, nor must a program
+ * that fills the kernel with names and sockets. */
+bool commit_table_may_take(void)
+{
+	return frames_free_count() > promised + reserve() / 4;
+}
+
 bool commit_kernel_may_take(uint64_t pages)
 {
 	return frames_free_count() >= promised + reserve() / 2 + pages;

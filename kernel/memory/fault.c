@@ -36,13 +36,9 @@ static void visit_entries(const struct mapping *m, uint64_t start, uint64_t end,
 {
 	uint64_t flushes = 0;
 	uint64_t to_flush[FLUSH_ALL_FROM];
-	for (uint64_t at = start; at < end;) {
+	for (uint64_t at = start; (at = user_table_next(at, end)) < end;) {
 		uint64_t *entry = user_entry(at, false);
 		uint64_t table_end = MIN(end, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
-		if (entry == NULL) {
-			at = table_end;
-			continue;
-		}
 		for (; at < table_end; at += PAGE_SIZE, entry++) {
 			if (*entry == 0 || !visit(m, entry, at))
 				continue;
@@ -90,20 +86,30 @@ void entries_protect(const struct mapping *m, uint64_t start, uint64_t end)
 	visit_entries(m, start, end, protect_entry);
 }
 
-void entries_move(const struct mapping *m, uint64_t from, uint64_t to, uint64_t length)
+bool entries_move_prepare(uint64_t from, uint64_t to, uint64_t length)
 {
-	for (uint64_t done = 0; done < length; done += PAGE_SIZE) {
-		uint64_t *old = user_entry(from + done, false);
-		if (old == NULL || *old == 0)
-			continue;
-		uint64_t *new = user_entry(to + done, true);
-		if (new != NULL)
-			*new = *old;
-		else if (*old & PTE_OWNED)
-			panic("out of memory for page tables while moving a mapping");
-		*old = 0;
+	for (uint64_t at = from; (at = user_table_next(at, from + length)) < from + length;) {
+		uint64_t table_end = MIN(from + length, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
+		/* What one table holds may come to lie in two. */
+		if (user_entry(to + (at - from), true) == NULL || user_entry(to + (table_end - PAGE_SIZE - from), true) == NULL)
+			return false;
+		at = table_end;
 	}
-	(void)m;
+	return true;
+}
+
+void entries_move(uint64_t from, uint64_t to, uint64_t length)
+{
+	for (uint64_t at = from; (at = user_table_next(at, from + length)) < from + length;) {
+		uint64_t *old = user_entry(at, false);
+		uint64_t table_end = MIN(from + length, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE);
+		for (; at < table_end; at += PAGE_SIZE, old++) {
+			if (*old == 0)
+				continue;
+			*user_entry(to + (at - from), false) = *old;
+			*old = 0;
+		}
+	}
 	flush_all();
 }
 
@@ -280,7 +286,8 @@ struct fault_result fault_resolve(uint64_t address, bool write, bool execute)
 	if (m->protection == PROT_NONE)
 		return (struct fault_result){SIGSEGV, SEGV_ACCERR, "a page without access"};
 
-	uint64_t *entry = user_entry(page, true);
+	/* Who only reads in a sparse mapping gets tables of what nobody needs: not those that stacks and promised memory go on with. */
+	uint64_t *entry = user_entry(page, write || m->charged || memory_available_pages() > 0);
 	if (entry == NULL)
 		return out_of_memory;
 	if (*entry & PTE_OWNED || (m->shared && *entry & PTE_PRESENT)) {

@@ -2,7 +2,7 @@
  * some hundred mappings of a large program is less work than a tree. */
 #include "memory/memory.h"
 
-#define MAPPING_LIMIT 16384
+#define MAPPING_LIMIT 16384 /* of 48 bytes: the largest object that the kernel allocates is 1 MiB */
 #define FIRST_CAPACITY 128
 
 static struct mapping *table;
@@ -92,6 +92,11 @@ static int make_room(size_t extra)
 	return 0;
 }
 
+int mapping_reserve(size_t extra)
+{
+	return make_room(extra);
+}
+
 static void open_slot(size_t index)
 {
 	memmove(&table[index + 1], &table[index], (count - index) * sizeof table[0]);
@@ -156,9 +161,15 @@ static void cut(uint64_t at)
 		table[i].object->operations->get(table[i].object);
 }
 
+static bool crosses(uint64_t at)
+{
+	const struct mapping *m = mapping_find(at);
+	return m != NULL && m->start != at;
+}
+
 int mapping_isolate(uint64_t start, uint64_t end)
 {
-	int error = make_room(2);
+	int error = make_room((size_t)crosses(start) + crosses(end)); /* what needs no cut can be taken away from a full table, too */
 	if (error != 0)
 		return error;
 	cut(start);

@@ -30,6 +30,8 @@ void kernel_map_page(uint64_t virtual, uint64_t physical, uint64_t flags); /* 4 
 uint64_t kernel_unmap_page(uint64_t virtual);				       /* the frame that was there */
 /* The entry of an application address in its lowest table. NULL: no table (create false), or no memory (create true). */
 uint64_t *user_entry(uint64_t virtual, bool create);
+/* The first address in [at, end) that has a lowest table; end: none. */
+uint64_t user_table_next(uint64_t at, uint64_t end);
 /* After [start, end) was unmapped and (below, above) around it is free: the tables that served only that. */
 void user_tables_free(uint64_t start, uint64_t end, uint64_t below, uint64_t above);
 void flush_page(uint64_t virtual);
@@ -51,6 +53,7 @@ size_t mapping_count(void);
 struct mapping *mapping_at(size_t index);
 struct mapping *mapping_find(uint64_t address); /* the one that holds address, or NULL */
 uint64_t mapping_gap(uint64_t length, uint64_t hint); /* a free range, or 0 */
+int mapping_reserve(size_t count); /* so many more can be inserted, or cut, without fail */
 int mapping_insert(const struct mapping *m); /* the range must be free; joins neighbours where it can */
 int mapping_isolate(uint64_t start, uint64_t end); /* cut mappings so that none crosses start or end */
 void mapping_remove(size_t first, size_t count); /* from the table only: entries and references are the caller's */
@@ -66,13 +69,15 @@ struct fault_result {
 struct fault_result fault_resolve(uint64_t address, bool write, bool execute);
 void entries_unmap(const struct mapping *m, uint64_t start, uint64_t end);
 void entries_protect(const struct mapping *m, uint64_t start, uint64_t end);
-void entries_move(const struct mapping *m, uint64_t from, uint64_t to, uint64_t length);
+bool entries_move_prepare(uint64_t from, uint64_t to, uint64_t length); /* makes the tables that entries_move() needs. False: no memory */
+void entries_move(uint64_t from, uint64_t to, uint64_t length);
 void entries_populate(const struct mapping *m); /* of an in-place object: every page at once, so that none faults */
 extern uint64_t resident_pages, page_faults;
 
 /* Commit accounting (commit.c). */
 uint64_t commit_take(void); /* a zeroed frame that was charged before; 0 is a kernel mistake or a kernel out of memory */
 bool commit_kernel_may_take(uint64_t pages); /* for kernel objects: what was promised to the application stays */
+bool commit_table_may_take(void); /* for a table of the application's: of what is kept for them, and of nothing that was promised */
 
 /* brk (system_calls.c) and start (boot/exec.c). */
 void heap_init(uint64_t start);

@@ -58,7 +58,8 @@ static uint64_t *entry_at(uint64_t virtual, unsigned level, bool create)
 		if (l == level)
 			return entry;
 		if ((*entry & PTE_PRESENT) == 0) {
-			uint64_t next = create ? table_allocate() : 0;
+			bool may = create && (virtual >= USER_END || early_next != 0 || commit_table_may_take());
+			uint64_t next = may ? table_allocate() : 0;
 			if (next == 0)
 				return NULL;
 			*entry = next | TABLE_FLAGS;
@@ -164,6 +165,28 @@ uint64_t *user_entry(uint64_t virtual, bool create)
 	return entry_at(virtual, 1, create);
 }
 
+/* The first address in [at, end) whose entry of a level is there. Skips what has no tables: a mapping may be larger than all time. */
+static uint64_t next_present(uint64_t at, uint64_t end, unsigned level)
+{
+	while (at < end) {
+		const uint64_t *table = direct(kernel_pml4);
+		unsigned l = 4;
+		for (; (table[at >> (PAGE_SHIFT + 9 * (l - 1)) & 511] & PTE_PRESENT) != 0; l--) {
+			if (l == level)
+				return at;
+			table = direct(table[at >> (PAGE_SHIFT + 9 * (l - 1)) & 511] & PTE_FRAME);
+		}
+		uint64_t span = 1ull << (PAGE_SHIFT + 9 * (l - 1));
+		at = ROUND_DOWN(at, span) + span;
+	}
+	return end;
+}
+
+uint64_t user_table_next(uint64_t at, uint64_t end)
+{
+	return next_present(at, end, 2);
+}
+
 static bool table_empty(const uint64_t *table)
 {
 	for (unsigned i = 0; i < 512; i++)
@@ -177,11 +200,11 @@ void user_tables_free(uint64_t start, uint64_t end, uint64_t below, uint64_t abo
 	bool freed = false;
 	for (unsigned level = 2; level <= 4; level++) {
 		uint64_t span = 1ull << (PAGE_SHIFT + 9 * (level - 1));
-		for (uint64_t at = ROUND_DOWN(start, span); at < end; at += span) {
+		for (uint64_t at = ROUND_DOWN(start, span); (at = next_present(at, end, level)) < end; at += span) {
 			if (at < below || at + span > above)
 				continue;
 			uint64_t *entry = entry_at(at, level, false);
-			if (entry == NULL || (*entry & PTE_PRESENT) == 0 || !table_empty(direct(*entry & PTE_FRAME)))
+			if (!table_empty(direct(*entry & PTE_FRAME)))
 				continue;
 			frame_free(*entry & PTE_FRAME);
 			*entry = 0;

@@ -48,12 +48,14 @@ static int64_t full_write(struct file *file, struct transfer *t, int64_t *positi
 	return -ENOSPC;
 }
 
+#define RANDOM_MOST (32u << 20) /* bytes a call, as Linux had it for long: nobody else runs meanwhile, and it is 0.1 s */
+
 static int64_t random_read(struct file *file, struct transfer *t, int64_t *position)
 {
 	char bytes[256];
 	int64_t done = 0;
 	(void)file, (void)position;
-	while (t->left) {
+	while (t->left && done < RANDOM_MOST) {
 		size_t n = MIN(t->left, sizeof bytes);
 		random_bytes(bytes, n);
 		size_t moved = transfer_put(t, bytes, n);
@@ -71,7 +73,7 @@ static int64_t random_write(struct file *file, struct transfer *t, int64_t *posi
 	char bytes[256];
 	int64_t done = 0;
 	(void)file, (void)position;
-	while (t->left) {
+	while (t->left && done < RANDOM_MOST) {
 		size_t n = transfer_take(t, bytes, MIN(t->left, sizeof bytes));
 		if (n == 0)
 			break;

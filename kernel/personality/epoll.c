@@ -14,8 +14,11 @@
 #define EVENTS_MAX (0x7fffffff / sizeof(struct epoll_event))
 
 struct epoll {
+	struct file *file; /* its own; no reference */
 	struct list items, ready;
 	struct readiness readiness; /* who waits for the set */
+	uint64_t walk;		    /* the last walk through sets that came here, */
+	unsigned walked;	    /* and how deep it was then */
 };
 
 struct item {
@@ -38,8 +41,11 @@ void readiness_init(struct readiness *r)
 	list_init(&r->watchers);
 }
 
-/* Recursion as deep as sets are nested: at most NESTING_MAX, which epoll_ctl() guards. */
-void readiness_changed(struct readiness *r, uint32_t events)
+/* A walk through nested sets does its work in a set once, or once at each depth: by how many ways it can get there is the program's choice, and
+ * five layers of sets have more ways than anybody lives to see. */
+static uint64_t walks;
+
+static void announce(struct readiness *r, uint32_t events)
 {
 	wake(&r->queue, WAKE_ALL);
 	LIST_FOR_EACH(node, &r->watchers) {
@@ -48,8 +54,18 @@ void readiness_changed(struct readiness *r, uint32_t events)
 			continue;
 		if (list_empty(&item->in_ready))
 			list_insert_before(&item->set->ready, &item->in_ready);
-		readiness_changed(&item->set->readiness, POLLIN | POLLRDNORM);
+		if (item->set->walk == walks)
+			continue;
+		item->set->walk = walks;
+		announce(&item->set->readiness, POLLIN | POLLRDNORM);
 	}
+}
+
+/* Recursion as deep as sets are nested: at most NESTING_MAX, which epoll_ctl() guards. */
+void readiness_changed(struct readiness *r, uint32_t events)
+{
+	walks++;
+	announce(r, events);
 }
 
 /* ---- items -------------------------------------------------------------------------------------------------------------------------- */
@@ -86,15 +102,27 @@ static struct item *item_find(struct epoll *set, const struct file *file, uint64
 	return NULL;
 }
 
+/* Has this walk been here as deep already? */
+static bool walked(struct epoll *set, unsigned depth)
+{
+	if (set->walk == walks && set->walked >= depth)
+		return true;
+	set->walk = walks;
+	set->walked = depth;
+	return false;
+}
+
 /* How many sets deep is what this file watches? More than NESTING_MAX: too deep, or a circle through avoid. */
 static unsigned depth_below(const struct file *file, const struct epoll *avoid, unsigned depth)
 {
 	if (file->operations != &epoll_operations)
 		return depth;
-	const struct epoll *set = file->object;
+	struct epoll *set = file->object;
 	if (set == avoid || depth > NESTING_MAX)
 		return NESTING_MAX + 1;
 	unsigned deepest = depth + 1;
+	if (walked(set, deepest))
+		return deepest;
 	LIST_FOR_EACH(node, &set->items) {
 		unsigned below = depth_below(CONTAINER_OF(node, struct item, in_set)->file, avoid, depth + 1);
 		deepest = MAX(deepest, below);
@@ -108,14 +136,19 @@ static unsigned depth_above(const struct file *file, unsigned depth)
 	if (depth > NESTING_MAX)
 		return depth;
 	LIST_FOR_EACH(node, &file->watchers) {
-		const struct epoll *set = CONTAINER_OF(node, struct item, in_file)->set;
-		/* The file of that set is found through who watches it: its readiness' items. */
-		unsigned above = depth + 1;
-		LIST_FOR_EACH(other, &set->readiness.watchers)
-			above = MAX(above, depth_above(CONTAINER_OF(other, struct item, in_readiness)->file, depth + 1));
+		struct epoll *set = CONTAINER_OF(node, struct item, in_file)->set;
+		unsigned above = walked(set, depth + 1) ? depth + 1 : depth_above(set->file, depth + 1);
 		deepest = MAX(deepest, above);
 	}
 	return deepest;
+}
+
+static bool too_deep(const struct file *set_file, const struct file *file)
+{
+	walks++;
+	unsigned below = depth_below(file, set_file->object, 0);
+	walks++;
+	return below + depth_above(set_file, 0) > NESTING_MAX - 1;
 }
 
 static void item_check(struct item *item)
@@ -133,7 +166,7 @@ static int item_add(struct file *set_file, struct file *file, uint64_t descripto
 	if (file->operations == &epoll_operations) {
 		if (event->events & EPOLLEXCLUSIVE)
 			return -EINVAL;
-		if (depth_below(file, set, 0) + depth_above(set_file, 0) > NESTING_MAX - 1)
+		if (too_deep(set_file, file))
 			return -ELOOP;
 	}
 	if (item_count >= ITEMS_MAX)
@@ -158,9 +191,13 @@ static uint32_t epoll_poll(struct file *file, struct readiness **readiness)
 {
 	struct epoll *set = file->object;
 	*readiness = &set->readiness;
-	LIST_FOR_EACH(node, &set->ready)
-		if (item_events(CONTAINER_OF(node, struct item, in_ready)))
+	/* What is not ready any more goes: asked once, it is asked again only when it has announced something. */
+	while (!list_empty(&set->ready)) {
+		struct item *item = CONTAINER_OF(set->ready.next, struct item, in_ready);
+		if (item_events(item))
 			return POLLIN | POLLRDNORM;
+		list_remove(&item->in_ready);
+	}
 	return 0;
 }
 
@@ -200,6 +237,7 @@ static int64_t create(uint64_t flags)
 	list_init(&set->items);
 	list_init(&set->ready);
 	readiness_init(&set->readiness);
+	set->file = file;
 	file->object = set;
 	return descriptor_install(file, 0, flags & EPOLL_CLOEXEC);
 }

@@ -206,6 +206,7 @@ static int64_t lock_file(struct file *file, int operation)
 		if (wait_on(&unlocked, FOREVER) < 0)
 			return -ERESTARTSYS;
 	}
+	list_remove(&file->in_locked); /* another thread may have locked the same file meanwhile */
 	file->locked = (uint8_t)kind;
 	list_insert_before(&locked_files, &file->in_locked);
 	return 0;

@@ -271,7 +271,8 @@ static int64_t directory_list(struct file *file, struct listing *l)
 			file->position = number + 3;
 		}
 	}
-	for (; first && first + (file->position - 2) < end; file->position++) {
+	uint64_t count = first ? (uint64_t)(end - first) : 0;
+	for (; (uint64_t)file->position - 2 < count; file->position++) {
 		const struct pseudo_inode *i = first + (file->position - 2);
 		if (i->directory == directory &&
 		    !listing_add(l, i->node->name, strlen(i->node->name), i->inode.number, i->inode.mode, file->position + 1))

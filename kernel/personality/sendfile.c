@@ -3,6 +3,7 @@
 #include "personality/syscalls.h"
 
 #define BUFFER_SIZE 16384
+#define COPY_MOST (16ull << 20) /* bytes a call: nobody else runs meanwhile. Who copies more asks again, as after any short count */
 #define SPLICE_NONBLOCKING 2u /* SPLICE_F_NONBLOCK */
 #define SPLICE_FLAGS 15u
 
@@ -50,7 +51,7 @@ static int64_t copy_data(struct end *from, struct end *to, uint64_t length, bool
 	int64_t done = 0, error = 0;
 	if (!buffer)
 		return -ENOMEM;
-	length = MIN(length, TRANSFER_MAX);
+	length = MIN(length, COPY_MOST);
 	bool pipe = file_is_pipe(from->file);
 	while ((uint64_t)done < length) {
 		struct transfer t;

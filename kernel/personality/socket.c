@@ -11,6 +11,7 @@
 #include "time/time.h"
 
 #define BUFFER_CAPACITY (208u << 10) /* Linux's default: 212992 bytes */
+#define SOCKETS_MAX 8192	     /* twice the descriptors: those that wait to be accepted have none */
 #define MESSAGES_MAX 278	     /* datagrams waiting: what Linux lets a pair hold, more or less */
 
 const struct file_system socket_file_system = {
@@ -18,11 +19,17 @@ const struct file_system socket_file_system = {
 };
 static const struct file_operations operations;
 static uint64_t next_number = 1;
-struct list sockets = LIST_INITIAL(sockets);
+struct list sockets = LIST_INITIAL(sockets), bound_sockets = LIST_INITIAL(bound_sockets);
+static unsigned socket_count;
 
 void socket_peers_changed(struct socket *s, uint32_t events)
 {
 	wake(&s->readiness.queue, WAKE_ALL); /* senders that are not connected wait there */
+	if (s->type != SOCK_DGRAM) {
+		if (s->peer)
+			readiness_changed(&s->peer->readiness, events);
+		return;
+	}
 	LIST_FOR_EACH(node, &sockets) {
 		struct socket *other = CONTAINER_OF(node, struct socket, in_all);
 		if (other->peer == s)
@@ -302,10 +309,22 @@ static int64_t socket_control(struct file *file, uint32_t request, uint64_t argu
 	}
 }
 
+static void lose_peer(struct socket *s)
+{
+	/* What nobody will read is an error for who sent it. */
+	if (ring_used(&s->peer->received) && s->type == SOCK_STREAM)
+		s->error = ECONNRESET;
+	s->peer = NULL;
+	readiness_changed(&s->readiness, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP | POLLERR);
+}
+
 static void socket_close(struct file *file)
 {
 	struct socket *s = file->object;
 	list_remove(&s->in_all);
+	list_remove(&s->in_bound);
+	socket_count--;
+	wake(&s->readiness.queue, WAKE_ALL); /* others' threads wait here, for room in a listener's line or a receiver's buffer: s is gone soon */
 	LIST_FOR_EACH_SAFE(node, &s->backlog) {
 		struct socket *waiting = CONTAINER_OF(node, struct socket, in_backlog);
 		list_remove(node);
@@ -313,15 +332,15 @@ static void socket_close(struct file *file)
 			waiting->peer->error = ECONNRESET;
 		file_put(waiting->file);
 	}
-	LIST_FOR_EACH(node, &sockets) {
-		struct socket *other = CONTAINER_OF(node, struct socket, in_all);
-		if (other->peer != s)
-			continue;
-		/* What nobody will read is an error for who sent it. */
-		if (ring_used(&s->received) && s->type == SOCK_STREAM)
-			other->error = ECONNRESET;
-		other->peer = NULL;
-		readiness_changed(&other->readiness, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP | POLLERR);
+	if (s->type != SOCK_DGRAM) { /* both ends of a connection are each other's */
+		if (s->peer)
+			lose_peer(s->peer);
+	} else {
+		LIST_FOR_EACH(node, &sockets) {
+			struct socket *other = CONTAINER_OF(node, struct socket, in_all);
+			if (other->peer == s)
+				lose_peer(other);
+		}
 	}
 	s->peer = NULL;
 	inode_put(s->node);
@@ -346,7 +365,7 @@ struct socket *socket_of_file(struct file *file)
 
 struct file *socket_new(int type, uint32_t flags)
 {
-	struct socket *s = allocate(sizeof *s);
+	struct socket *s = socket_count < SOCKETS_MAX ? allocate(sizeof *s) : NULL;
 	if (!s || !ring_init(&s->received, BUFFER_CAPACITY)) {
 		release(s);
 		return NULL;
@@ -365,7 +384,9 @@ struct file *socket_new(int type, uint32_t flags)
 	s->file = file;
 	list_init(&s->backlog);
 	list_init(&s->in_backlog);
+	list_init(&s->in_bound);
 	list_insert_before(&sockets, &s->in_all);
+	socket_count++;
 	inode_put(&s->inode);
 	return file;
 }

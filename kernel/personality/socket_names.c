@@ -52,8 +52,8 @@ static void path_from(const struct socket_name *name, char path[SOCKET_NAME_MAX 
 
 static struct socket *bound_to(const struct socket_name *name, const struct inode *node)
 {
-	LIST_FOR_EACH(item, &sockets) {
-		struct socket *s = CONTAINER_OF(item, struct socket, in_all);
+	LIST_FOR_EACH(item, &bound_sockets) {
+		struct socket *s = CONTAINER_OF(item, struct socket, in_bound);
 		if (node ? s->node == node
 			 : is_abstract(&s->name) && !s->node && s->name.length == name->length &&
 				   memcmp(s->name.text, name->text, name->length) == 0 && s->state != SOCKET_CONNECTED)
@@ -106,6 +106,7 @@ static int bind_name(struct socket *s, struct socket_name *name)
 			return error;
 	}
 	s->name = *name;
+	list_insert_before(&bound_sockets, &s->in_bound);
 	return 0;
 }
 

@@ -10,24 +10,32 @@ struct timer_file {
 	struct timer timer;
 	int clock;
 	int64_t interval; /* 0: once */
-	uint64_t expirations;
+	uint64_t expirations; /* 1 or 0: a periodic timer waits for its reader, who finds out how many went by */
+	int64_t due;	      /* when that one was */
 	struct readiness readiness;
 };
 
 static void expired(struct timer *timer)
 {
 	struct timer_file *f = CONTAINER_OF(timer, struct timer_file, timer);
-	int64_t deadline = timer->deadline;
-	f->expirations++;
-	if (f->interval) {
-		/* Periods that went by while nobody looked count too. */
-		int64_t late = time_monotonic() - deadline, missed = late > 0 ? late / f->interval : 0;
-		f->expirations += (uint64_t)missed;
-		int64_t next;
-		if (!__builtin_add_overflow(deadline, (missed + 1) * f->interval, &next))
-			timer_set(&f->timer, next);
-	}
+	f->expirations = 1;
+	f->due = timer->deadline;
 	readiness_changed(&f->readiness, POLLIN | POLLRDNORM);
+}
+
+/* What the reader gets: periods that went by while nobody looked count too. Only then is the next one waited for: a program that asks for a
+ * period of 1 ns must not get so many interrupts that nobody runs. */
+static uint64_t take(struct timer_file *f)
+{
+	uint64_t count = f->expirations;
+	f->expirations = 0;
+	if (count && f->interval) {
+		int64_t late = time_monotonic() - f->due, missed = late > 0 ? late / f->interval : 0, next;
+		if (!__builtin_add_overflow(f->due, (missed + 1) * f->interval, &next))
+			timer_set(&f->timer, next);
+		count += (uint64_t)missed;
+	}
+	return count;
 }
 
 static int64_t timer_read(struct file *file, struct transfer *t, int64_t *position)
@@ -42,8 +50,7 @@ static int64_t timer_read(struct file *file, struct transfer *t, int64_t *positi
 		if (wait_on(&f->readiness.queue, FOREVER) < 0)
 			return -ERESTARTSYS;
 	}
-	uint64_t value = f->expirations;
-	f->expirations = 0;
+	uint64_t value = take(f);
 	return transfer_put(t, &value, sizeof value) == sizeof value ? (int64_t)sizeof value : -EFAULT;
 }
 
@@ -102,8 +109,11 @@ static int timer_of(uint64_t descriptor, struct file **file)
 static int put_setting(uint64_t address, const struct timer_file *f)
 {
 	int64_t left = 0;
+	int64_t now = time_monotonic();
 	if (f->timer.armed)
-		left = MAX(f->timer.deadline - time_monotonic(), 1);
+		left = MAX(f->timer.deadline - now, 1);
+	else if (f->expirations && f->interval)
+		left = f->interval - (now - f->due) % f->interval;
 	int error = timespec_write(address, f->interval);
 	return error ? error : timespec_write(address + sizeof(struct timespec), left);
 }

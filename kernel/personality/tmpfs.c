@@ -4,7 +4,8 @@
 #include "personality/tmpfs.h"
 
 #define DEFAULT_SIZE (16ull << 20)
-#define INODES_MINIMUM 1024 /* an inode and its name are some 500 bytes: at two inodes a page a quarter of the bound at most */
+#define INODES_MINIMUM 1024 /* an inode and its name are 1 KiB: at two inodes a page half of the bound at most */
+#define SHORT_TARGET 128    /* a symbolic link's text: a longer one counts as a page of data, which it takes */
 
 uint64_t tmpfs_pages_limit, tmpfs_pages_used, tmpfs_inodes_limit, tmpfs_inodes_used;
 static struct list *buckets; /* every entry, by directory and name */
@@ -82,6 +83,8 @@ static void inode_free(struct inode *inode)
 	tmpfs_drop_pages(i, 0, UINT64_MAX >> PAGE_SHIFT);
 	if (i->pipe)
 		pipe_free(i->pipe);
+	if (i->target && strlen(i->target) > SHORT_TARGET)
+		tmpfs_pages_used--;
 	release(i->target);
 	release(i->path);
 	release(i);
@@ -191,8 +194,16 @@ static int create(struct inode *parent, const struct name *name, uint32_t mode, 
 	if (!i)
 		return error;
 	struct entry *e = entry_new(name);
-	if (target && (i->target = allocate(strlen(target) + 1)))
+	bool long_target = target && strlen(target) > SHORT_TARGET;
+	if (long_target && tmpfs_pages_used >= tmpfs_pages_limit) {
+		release(e);
+		inode_put(&i->inode);
+		return -ENOSPC;
+	}
+	if (target && (i->target = allocate(strlen(target) + 1))) {
 		memcpy(i->target, target, strlen(target) + 1);
+		tmpfs_pages_used += long_target;
+	}
 	if (!e || (target && !i->target)) {
 		release(e);
 		inode_put(&i->inode);
@@ -220,9 +231,13 @@ static int add_link(struct inode *directory, const struct name *name, struct ino
 	struct tmpfs_inode *i = tmpfs_of(inode);
 	if (!tmpfs_of(directory)->links || (!i->links && !i->linkable))
 		return -ENOENT;
+	/* Every name but the first counts as an inode, as in Linux: it stays in memory as one does. */
+	if (i->links && tmpfs_inodes_used >= tmpfs_inodes_limit)
+		return -ENOSPC;
 	struct entry *e = entry_new(name);
 	if (!e)
 		return -ENOMEM;
+	tmpfs_inodes_used += i->links != 0;
 	entry_attach(e, tmpfs_of(directory), i);
 	i->links++;
 	i->change = timestamp_now();
@@ -232,6 +247,8 @@ static int add_link(struct inode *directory, const struct name *name, struct ino
 /* What is left of an inode when it has lost a name. */
 static void unlinked(struct tmpfs_inode *i)
 {
+	if (!is_directory(&i->inode) && i->links > 1)
+		tmpfs_inodes_used--;
 	i->links = is_directory(&i->inode) ? 0 : i->links - 1;
 	if (!i->links)
 		i->linkable = false;

@@ -16,6 +16,8 @@
 #define CPU_CLOCK_PROF 0
 #define CPU_CLOCK_VIRTUAL 1
 #define CPU_CLOCK_SCHEDULED 2
+#define REALTIME_MOST (FOREVER - 30ll * 365 * 86400 * (int64_t)NANOSECONDS) /* as in Linux: it must not run over while the machine is up */
+#define CPU_SLEEP_GRAIN 1000000 /* the clock of a thread that does not run stands still: asking it again must let others run */
 
 /* ---- times in the application's memory ------------------------------------------------------------------------------------------- */
 
@@ -134,7 +136,7 @@ int64_t sys_clock_settime(const uint64_t *argument)
 	error = timespec_read(argument[1], &to);
 	if (error != 0)
 		return error;
-	if (to == FOREVER)
+	if (to > REALTIME_MOST)
 		return -EINVAL;
 	clock_set_realtime(to);
 	return 0;
@@ -204,7 +206,7 @@ static int64_t sleep_cpu_time(int clock, int64_t until)
 		int error = cpu_clock_read(clock, &now);
 		if (error != 0 || now >= until)
 			return error;
-		if (sleep_until(deadline_after(until - now)) != 0)
+		if (sleep_until(deadline_after(MAX(until - now, CPU_SLEEP_GRAIN))) != 0)
 			return -ERESTARTNOHAND;
 	}
 }

@@ -32,6 +32,9 @@ void posix_timers_clock_set(void); /* the realtime clock has jumped */
 
 int64_t rtc_read(void); /* the battery clock, nanoseconds since 1970; -1: there is none */
 
+/* A timer that sets itself again does so no sooner: one that is due when its own interrupt returns would let nobody run any more. */
+#define TIMER_GRAIN 100000
+
 void timers_init(uint64_t lapic_frequency); /* 0: by time stamp counter deadline */
 
 /* CPU time, nanoseconds. */

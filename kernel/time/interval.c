@@ -19,17 +19,21 @@ static struct cpu_interval {
 	bool user_only;
 } virtual = {.signal = SIGVTALRM, .user_only = true}, profile = {.signal = SIGPROF};
 
-/* The first time after now that is a whole number of intervals from at. */
+/* The first time after now that is a whole number of intervals from at; FOREVER at most. */
 static int64_t next_time(int64_t at, int64_t interval, int64_t now)
 {
-	return at > now ? at : at + ((now - at) / interval + 1) * interval;
+	int64_t next;
+	if (at > now)
+		return at;
+	return __builtin_add_overflow(at, ((now - at) / interval + 1) * interval, &next) ? FOREVER : next;
 }
 
 static void real_expired(struct timer *timer)
 {
 	signal_process(SIGALRM);
+	int64_t now = time_monotonic();
 	if (real.interval != 0)
-		timer_set(timer, next_time(timer->deadline, real.interval, time_monotonic()));
+		timer_set(timer, MAX(next_time(timer->deadline, real.interval, now), now + TIMER_GRAIN));
 }
 
 static int64_t cpu_now(const struct cpu_interval *i)

@@ -12,6 +12,8 @@
 #endif
 #define TIMERS_MAX 256 /* of the process: an identity is an index */
 #define OVERRUN_MAX INT32_MAX /* DELAYTIMER_MAX */
+/* A timer whose signal nobody takes comes again no sooner, whatever its interval: all of them together must leave time to the program. */
+#define UNHEARD_GRAIN 1000000
 
 struct posix_timer {
 	int id, clock, notify;
@@ -46,10 +48,20 @@ static int64_t clock_now(const struct posix_timer *t)
 	return now;
 }
 
+static int64_t advance(struct posix_timer *t, int64_t now);
+static void arm(struct posix_timer *t, int64_t earliest);
+
+/* The next expiration is waited for from now on: a timer that is faster than its signals are taken costs no interrupts meanwhile. */
 static void entry_taken(struct signal_entry *entry)
 {
 	struct posix_timer *t = CONTAINER_OF(entry, struct posix_timer, entry);
 	t->queued = false;
+	if (t->at != 0 && !is_cpu_clock(t->clock) && !t->timer.armed) {
+		int64_t now = t->realtime ? time_realtime() : time_monotonic();
+		int64_t expirations = now >= t->at ? advance(t, now) : 0;
+		t->pending_overrun = MIN(t->pending_overrun + expirations, OVERRUN_MAX);
+		arm(t, time_monotonic() + TIMER_GRAIN);
+	}
 	t->last_overrun = t->pending_overrun;
 	t->pending_overrun = 0;
 	entry->info.si_overrun = (int)t->last_overrun;
@@ -67,7 +79,7 @@ static void notify(struct posix_timer *t, int64_t expirations)
 	t->queued = signal_send_entry(t->thread, &t->entry);
 }
 
-/* Moves `at` past now; how often it has expired. */
+/* Moves `at` past now; how often it has expired. Behind the end of time nothing comes any more. */
 static int64_t advance(struct posix_timer *t, int64_t now)
 {
 	if (t->interval == 0) {
@@ -75,13 +87,14 @@ static int64_t advance(struct posix_timer *t, int64_t now)
 		return 1;
 	}
 	int64_t expirations = (now - t->at) / t->interval + 1;
-	t->at += expirations * t->interval;
+	if (__builtin_add_overflow(t->at, expirations * t->interval, &t->at))
+		t->at = FOREVER;
 	return expirations;
 }
 
-static void arm(struct posix_timer *t)
+static void arm(struct posix_timer *t, int64_t earliest)
 {
-	timer_set(&t->timer, t->realtime ? deadline_of_realtime(t->at) : t->at);
+	timer_set(&t->timer, MAX(t->realtime ? deadline_of_realtime(t->at) : t->at, earliest));
 }
 
 static void expired(struct timer *timer)
@@ -90,8 +103,8 @@ static void expired(struct timer *timer)
 	int64_t now = t->realtime ? time_realtime() : time_monotonic();
 	if (now >= t->at)
 		notify(t, advance(t, now));
-	if (t->at != 0)
-		arm(t);
+	if (t->at != 0 && !t->queued)
+		arm(t, time_monotonic() + UNHEARD_GRAIN);
 }
 
 static int64_t cpu_left(struct cpu_timer *cpu_timer)
@@ -123,8 +136,8 @@ static struct posix_timer *timer_by_id(uint64_t id)
 void posix_timers_clock_set(void)
 {
 	for (int i = 0; i < TIMERS_MAX; i++)
-		if (timers[i] != NULL && timers[i]->realtime && timers[i]->at != 0)
-			arm(timers[i]);
+		if (timers[i] != NULL && timers[i]->realtime && timers[i]->at != 0 && !timers[i]->queued)
+			arm(timers[i], 0);
 }
 
 void posix_timers_thread_gone(const struct thread *thread)
@@ -209,6 +222,8 @@ static int remaining_write(struct posix_timer *t, uint64_t address)
 	if (t->at != 0) {
 		int64_t now = is_cpu_clock(t->clock) ? clock_now(t) : t->realtime ? time_realtime() : time_monotonic();
 		left = MAX(t->at - now, 1); /* 0 would say that it is not set */
+		if (t->interval != 0 && now >= t->at) /* nobody has taken its signal yet */
+			left = t->interval - (now - t->at) % t->interval;
 	}
 	return timespec_write(address, t->interval) != 0 || timespec_write(address + sizeof(struct timespec), left) != 0 ? -EFAULT : 0;
 }
@@ -245,7 +260,7 @@ int64_t sys_timer_settime(const uint64_t *argument)
 		cpu_timer_start(&t->cpu_timer);
 	} else {
 		t->at = absolute ? value : deadline_after(value);
-		arm(t);
+		arm(t, 0);
 	}
 	return 0;
 }

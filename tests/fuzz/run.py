@@ -1,4 +1,5 @@
-"""`make fuzz`: each target under atheris for some time, with the inputs that were kept, and what came of it.
+"""`make fuzz`: each target under atheris for some time, with the inputs that were kept, and what came of it; and storms
+of system calls against the kernel (tests/fuzz/calls.py), which need QEMU.
 
     python -m tests.fuzz.run --seconds 60 --only stack     # FUZZ="--seconds 60 --only stack"
     python -m tests.fuzz.run --store                       # what reaches more code goes into tests/fuzz/corpus/
@@ -15,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.fuzz import calls
 from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,8 @@ MEMORY_MB = 2000
 INPUT_SECONDS_MAX = 20
 """An input that takes longer is a finding."""
 FINDING_LINES = 40
+SYSTEM_CALLS = "calls"
+"""The name of the target that is not atheris's."""
 
 
 def stored(name: str) -> list[bytes]:
@@ -91,15 +95,20 @@ def main(words: list[str]) -> int:
     """Do what the command line says; return the status."""
     parser = argparse.ArgumentParser(prog="make fuzz")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
-    parser.add_argument("--only", choices=TARGETS, metavar="NAME", help=", ".join(TARGETS))
+    all_names = [*TARGETS, SYSTEM_CALLS]
+    parser.add_argument("--only", choices=all_names, metavar="NAME", help=", ".join(all_names))
     parser.add_argument("--store", action="store_true", help="keep what was found to reach more code")
     options = parser.parse_args(words)
-    names = [options.only] if options.only else list(TARGETS)
+    names = [options.only] if options.only else all_names
     if options.store:
         for name in names:
-            store(name)
+            if name != SYSTEM_CALLS:
+                store(name)
         return 0
-    sound = [fuzz(name, options.seconds) for name in names]
+    sound = [
+        calls.main(["--seconds", str(options.seconds)]) == 0 if name == SYSTEM_CALLS else fuzz(name, options.seconds)
+        for name in names
+    ]
     return 0 if all(sound) else 1
 
 
