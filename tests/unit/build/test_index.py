@@ -81,7 +81,7 @@ def test_an_image_with_sources_has_no_table(tmp_path: Path, build_image: Build) 
 LATER = """
 import asyncio, atexit, sys, threading, types
 from asyncio import sslproto
-import inspect, linecache, locale, subprocess
+import inspect, linecache, locale, subprocess, tokenize
 
 def waits(name):
     return type(sys.modules[name]) is not types.ModuleType
