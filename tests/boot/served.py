@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import shutil
 import socket
 import subprocess
@@ -22,11 +24,20 @@ from tests.boot import programs
 START_SECONDS_MAX = 120.0
 
 
+PORTS = range(20_000, 32_000)
+"""Not those that the system hands out (from 32768 on): another would get ours before a machine listens there."""
+_next_port = itertools.count(os.getpid() * 997)
+"""Processes that test at the same time begin at different ones."""
+
+
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody has, and that this process has not returned lately."""
+    for number in itertools.islice(_next_port, len(PORTS)):
+        port = PORTS[number % len(PORTS)]
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port is free between {PORTS.start} and {PORTS.stop}")
 
 
 @contextlib.contextmanager

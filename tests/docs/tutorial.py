@@ -12,13 +12,14 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.boot.served import free_port
 
 SECONDS_MAX = 100
 PORT = "8080"
@@ -81,9 +82,7 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = str(probe.getsockname()[1])
+        self._port = str(free_port())
         self._background: subprocess.Popen[str] | None = None
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
         self._environment = {**os.environ, "PATH": path, "COLUMNS": "80"}

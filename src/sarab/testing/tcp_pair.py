@@ -19,6 +19,7 @@ from sarab.testing.wire import MILLISECOND, Weather, Wire
 from sarab.wire.tcp import ACK, RST, SYN, Segment
 
 SECOND = 1_000_000_000
+NEVER = 1 << 63
 STEPS_MAX = 200_000
 IDLE_POLLS_MAX = 50
 """Polls in a row at one moment that send nothing: more is a busy timer."""
@@ -61,35 +62,44 @@ class Host:
         self.account = Account()
         self.machine: Connection | None = None
         self.to_write = chance.randbytes(amount)
+        self.view = memoryview(self.to_write)
         self.written = 0
         self.got = bytearray()
         self.eof = False
         self.shut = False
         self.closed = False
-        self.next_action = 0
+        self.next_action = NEVER
+        """Its user has something to do from when there is a machine until it is closed."""
         self.reads_slowly = chance.random() < 0.25
         self.pace = chance.choice((MILLISECOND, 10 * MILLISECOND, 100 * MILLISECOND))
         self.state: State | None = None
 
-    def act(self, now: int, healed: bool) -> None:
-        """Do what the user does next."""
+    def act(self, now: int, healed: bool) -> bool:
+        """Do what the user does next; say whether that was anything: mostly nothing has come, or there is no room."""
         machine = self.machine
-        if machine is None or now < self.next_action:
-            return
+        assert machine is not None
         self.next_action = now + int(self.chance.random() * self.pace) + 1
+        acted = False
         if self.written < len(self.to_write):
-            piece = self.to_write[self.written : self.written + self.chance.choice((1, 100, 1460, 20000, 100000))]
-            self.written += machine.write(now, piece)
+            end = self.written + self.chance.choice((1, 100, 1460, 20000, 100000))
+            to_write = self.to_write if machine.writable else self.view  # which costs no copy
+            if taken := machine.write(now, to_write[self.written : end]):
+                self.written += taken
+                acted = True
         if self.written == len(self.to_write) and not self.shut:
             machine.shutdown_write(now)
-            self.shut = True
+            self.shut = acted = True
         if not self.reads_slowly or healed or self.chance.random() < 0.3:
             limit = 1 << 20 if healed or not self.reads_slowly else self.chance.choice((1, 700, 5000))
-            self.got += machine.read(now, limit)
+            if data := machine.read(now, limit):
+                self.got += data
+                acted = True
         self.eof = machine.eof and machine.readable == 0
         if self.shut and self.eof and not self.closed:
-            self.closed = True
+            self.closed = acted = True
+            self.next_action = NEVER
             machine.close(now)
+        return acted
 
     def finished(self) -> bool:
         """Both directions are done."""
@@ -155,8 +165,10 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
     start = now
     isns = [chance.choice((chance.getrandbits(32), 0xFFFFFFFF - chance.randrange(5000))) for _ in hosts]
     hosts[0].machine = Connection.active(now, 1000, 2000, isns[0], hosts[0].settings, hosts[0].account)
+    hosts[0].next_action = now
     if simultaneous:
         hosts[1].machine = Connection.active(now, 2000, 1000, isns[1], hosts[1].settings, hosts[1].account)
+        hosts[1].next_action = now
     segments, digest, idle, healed = 0, 0, 0, False
     for _ in range(STEPS_MAX):
         if not healed and now - start >= heals_at:
@@ -164,18 +176,22 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
             for wire in wires:
                 wire.heal()
         progress = False
+        following = NEVER
         for index, host in enumerate(hosts):
-            for segment in wires[1 - index].receive(now):
-                progress = True
-                digest = hash((digest, now, index, segment[:6], len(segment.payload)))
-                _deliver(now, host, segment, isns[index], wires[index], seed)
-                _check(host, seed)
-            host.act(now, healed)
+            arrival = wires[1 - index].deadline()
+            if arrival is not None and arrival <= now:
+                for segment in wires[1 - index].receive(now):
+                    progress = True
+                    digest = hash((digest, now, index, segment[:6], len(segment.payload)))
+                    _deliver(now, host, segment, isns[index], wires[index], seed)
+                    _check(host, seed)
+            touched = now >= host.next_action and host.act(now, healed)
             machine = host.machine
             if machine is None:
                 continue
             deadline = machine.deadline()
             if deadline is not None and deadline <= now:
+                touched = True
                 out = machine.poll(now)
                 machine.take_events()
                 for segment in out:
@@ -184,19 +200,20 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
                     _check_segment(host, segment, seed)
                     for cut in _cut(segment, machine.snd_mss):
                         wires[index].send(now, cut)
-            _check(host, seed)
-        if all(host.finished() for host in hosts):
+                deadline = machine.deadline()
+            if touched:
+                _check(host, seed)
+            if deadline is not None and deadline < following:
+                following = deadline
+        if hosts[0].finished() and hosts[1].finished():
             break
-        later = [wire.deadline() for wire in wires]
-        for host in hosts:
-            if host.machine is not None:
-                later.append(host.machine.deadline())
-                if not host.closed:
-                    later.append(host.next_action)
-        moments = [moment for moment in later if moment is not None]
-        if not moments:
+        for wire in wires:
+            arrival = wire.deadline()
+            if arrival is not None and arrival < following:
+                following = arrival
+        following = _users(hosts, following if healed else min(following, start + heals_at), healed, seed)
+        if following == NEVER:
             raise Broken(f"seed {seed}: everything waits: {_describe(hosts)}")
-        following = min(moments)
         idle = 0 if progress or following > now else idle + 1
         if idle > IDLE_POLLS_MAX:
             raise Broken(f"seed {seed}: a timer is busy at {now - start} ns: {_describe(hosts)}")
@@ -214,10 +231,25 @@ def run(seed: int, *, amount_max: int = 200_000) -> Outcome:
     return Outcome(now - start, segments, retransmissions, digest)
 
 
+def _users(hosts: list[Host], until: int, healed: bool, seed: int) -> int:
+    """Let the users act until one has done something, or it is `until`; return when that is."""
+    one, other = hosts
+    for _ in range(STEPS_MAX):
+        host = one if one.next_action <= other.next_action else other
+        moment = host.next_action
+        if moment >= until:
+            return until
+        if host.act(moment, healed):
+            _check(host, seed)
+            return moment
+    raise Broken(f"seed {seed}: more than {STEPS_MAX} moments in which nothing happens: {_describe(hosts)}")
+
+
 def _deliver(now: int, host: Host, segment: Segment, isn: int, back: Wire[Segment], seed: int) -> None:
     if host.machine is None or host.machine.state is S.CLOSED:
         if host.machine is None and segment.flags & (SYN | ACK | RST) == SYN:
             host.machine = Connection.passive(now, segment, isn, host.settings, host.account)
+            host.next_action = now
         elif not segment.flags & RST:
             back.send(now, Segment(segment.dst_port, segment.src_port, segment.ack, 0, RST, 0))
         return
