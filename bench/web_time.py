@@ -1,8 +1,9 @@
 """Claim: the time until examples/web.py answers its first request, from the start of the machine and from kernel entry.
 
 The client connects as soon as the program says that it serves; so the first answer also holds what the network still
-has to do then (DHCP, neighbours). There is no Linux guest beside it: Debian's cloud kernel has the drivers of QEMU's
-cards as modules and configures no network by itself, so that it would need more files than the image has.
+has to do then (neighbours; its addresses are given). There is no Linux guest beside it: Debian's cloud kernel has the
+drivers of QEMU's cards as modules and configures no network by itself, so that it would need more files than the image
+has.
 """
 
 import socket
