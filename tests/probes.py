@@ -52,18 +52,18 @@ def compile_probe(name: str) -> bytes:
         command = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static", "-O1", "-Wall"]
         made = program.with_name(f"{program.name}.{os.getpid()}")  # other processes may make the same one
         command += ["-Wextra", "-D_GNU_SOURCE", "-fno-sanitize=all", str(source), "-o", str(made)]
-        subprocess.run(command, check=True, cwd=SOURCES, capture_output=True)
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True)  # elsewhere zig makes another libc
         made.replace(program)
     return program.read_bytes()
 
 
-def image_of(program: bytes, path: Path, *start_lines: str) -> Path:
-    """Write an image at `path` that starts `program` and holds nothing else."""
+def image_of(program: bytes, path: Path, *start_lines: str, kernel: Path | None = None) -> Path:
+    """Write an image at `path` that starts `program` and holds nothing else; `kernel` is another than the built one."""
     tree = Tree()
     tree.add("/bin/probe", File(program, executable=True))
     start = ["exec /bin/probe", "arg probe", *start_lines]
     tree.add("/boot/start", File("".join(f"{line}\n" for line in start).encode()))
-    path.write_bytes(image.assemble(KERNEL.read_bytes(), sarabfs.write(tree), {"format": 1}))
+    path.write_bytes(image.assemble((kernel or KERNEL).read_bytes(), sarabfs.write(tree), {"format": 1}))
     return path
 
 

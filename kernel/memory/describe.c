@@ -3,6 +3,19 @@
 
 #include "memory/memory.h"
 
+/* A name that holds a newline must not look like two lines: as in Linux, it is told as \012. */
+static int put_name(char *to, size_t size, const char *name)
+{
+	size_t length = 0;
+	for (; *name != 0 && length + 5 < size; name++) {
+		bool newline = *name == '\n';
+		memcpy(to + length, newline ? "\\012" : name, newline ? 4 : 1);
+		length += newline ? 4 : 1;
+	}
+	to[length] = 0;
+	return (int)length;
+}
+
 static size_t describe_mapping(const struct mapping *m, char *to, size_t size)
 {
 	const char *name = m->guard ? "[guard]" : m->name != NULL ? m->name : m->object != NULL ? m->object->name : "";
@@ -10,8 +23,11 @@ static size_t describe_mapping(const struct mapping *m, char *to, size_t size)
 	int length = snprintf(to, size, "%08lx-%08lx %c%c%c%c %08lx 00:%02x %lu", m->start, m->end, m->protection & PROT_READ ? 'r' : '-',
 			      m->protection & PROT_WRITE ? 'w' : '-', m->protection & PROT_EXEC ? 'x' : '-', m->shared ? 's' : 'p', m->offset,
 			      m->object != NULL ? 1 : 0, inode);
-	if (name != NULL && name[0] != 0 && (size_t)length < size)
-		length += snprintf(to + length, size - (size_t)length, "%*s%s", length < 72 ? 73 - length : 1, "", name);
+	if (name != NULL && name[0] != 0 && (size_t)length < size) {
+		length += snprintf(to + length, size - (size_t)length, "%*s", length < 72 ? 73 - length : 1, "");
+		if ((size_t)length < size)
+			length += put_name(to + length, size - (size_t)length, name);
+	}
 	return MIN((size_t)length, size - 1);
 }
 

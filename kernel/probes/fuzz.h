@@ -64,8 +64,10 @@ struct region {
 
 /* What calls returned, for later calls. Threads race for it; any value is as good. */
 #define RESULTS 64
+#define OF_A_KIND 12
+enum kind { OTHER, FILES, DIRECTORIES, PIPES, SOCKETS, SETS, TIMERS, KINDS };
 struct results {
-	int descriptor[RESULTS];
+	int descriptor[RESULTS], kind[KINDS][OF_A_KIND];
 	struct region region[RESULTS];
 	int timer[RESULTS];
 };

@@ -1,214 +1,8 @@
-/* From a worker's random numbers to a system call: its arguments, what its pointers show, and the rules that keep the storm alive. */
+/* From a worker's random numbers to a system call: what each call wants, and the rules that keep the storm alive. */
 #ifndef FUZZ_ARGUMENTS_H
 #define FUZZ_ARGUMENTS_H
 
-#include "fuzz.h"
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/uio.h>
-#include <sys/un.h>
-
-static const char *const places[] = {
-	"/tmp/", "/tmp/", "/tmp/", "/tmp/d/", "/tmp/d/e/", "/dev/shm/", "/var/tmp/", "", "./", "../", "/proc/self/cwd/", "/proc/self/root/tmp/",
-	"//tmp//./", "/tmp/a/", "/tmp/d/../d/", "/proc/thread-self/", "/proc/self/", "/proc/self/fd/", "/proc/self/fdinfo/", "/proc/self/task/",
-	"/proc/1/", "/proc/", "/dev/", "/sys/", "/",
-};
-static const char *const names[] = {
-	"a", "b", "c", "d", "e", "f", "d/e", ".", "..", "", "a/", "d/", "null", "zero", "full", "random", "mem", "dma", "irq", "port", "fd",
-	"shm", "maps", "status", "stat", "statm", "comm", "auxv", "environ", "limits", "mounts", "mountinfo", "exe", "root", "cwd", "cgroup",
-	"io", "meminfo", "sarab", "self", "task", "cpuinfo", "3", "4", "5", "17", "1023", "4294967296", "tmp", "bin/probe", "boot/start",
-	"sys/kernel/hostname", "sys/kernel/random/uuid", "sys/fs/pipe-max-size", "devices/system/cpu/online", "var/tmp/x",
-};
-
-/* ---- values -------------------------------------------------------------------------------------------------------------------- */
-
-static uint64_t length_value(struct worker *w)
-{
-	switch (below(w, 8)) {
-	case 0: return below(w, 64);
-	case 1: return below(w, 4096);
-	case 2: return 4096 * below(w, 64);
-	case 3: return PICK(w, 4095, 4097, 65535, 65536, 65537, 1 << 20, 0x7fffefff, 0x7ffff000, 0x7fffffff, 0x80000000);
-	case 4: return PICK(w, 0xffffffff, 1ull << 32, 1ull << 46, 1ull << 47, INT64_MAX, 1ull << 63, ~0ull, -4096ull, -8ull, USER_END);
-	case 5: return PICK(w, 4, 8, 12, 16, 24, 32, 48, 64, 128);
-	default: return PICK(w, 0, 1, 2, 7, 8, 100, 512, 4096, 8192);
-	}
-}
-
-static uint64_t number_value(struct worker *w)
-{
-	switch (below(w, 8)) {
-	case 0: return PICK(w, INT32_MAX, 0x80000000, UINT32_MAX, INT64_MAX, INT64_MIN, 1ull << 32, 1ull << 62, -4096ull);
-	case 1: return (uint64_t)-(int64_t)below(w, 16);
-	case 2: return below(w, 128);
-	case 3: return 4096 * below(w, 32);
-	case 4: return 1ull << below(w, 64);
-	case 5: return (uint64_t)workers[below(w, ALL_WORKERS)].alive;
-	default: return below(w, 10);
-	}
-}
-
-static uint64_t flags_value(struct worker *w)
-{
-	uint64_t flags = 0;
-	for (uint64_t n = below(w, 4); n > 0; n--)
-		flags |= 1ull << below(w, one_in(w, 8) ? 64 : 20);
-	return one_in(w, 16) ? next(w) : one_in(w, 3) ? below(w, 8) : flags;
-}
-
-static uint64_t descriptor_value(struct worker *w)
-{
-	uint64_t d;
-	switch (below(w, 12)) {
-	case 0: d = below(w, 24); break;
-	case 1: d = PICK(w, ~0ull, -100ull, INT32_MAX, 0x80000000, 1ull << 32, 4096, 4095, 999, 1023, 0xffffff9c); break;
-	default: d = (uint64_t)(int64_t)results.descriptor[below(w, RESULTS)]; break;
-	}
-	return (uint32_t)d >= FIRST_KEPT && (uint32_t)d < FIRST_KEPT + KEPT ? ~0ull : d;
-}
-
-static uint64_t zone_address(struct worker *w)
-{
-	return zone + 4096 * below(w, one_in(w, 4) ? ZONE_SIZE / 4096 : 256);
-}
-
-static uint64_t bad_pointer(struct worker *w)
-{
-	return PICK(w, 0, 1, 8, 4096, 65536, USER_END, USER_END - 1, USER_END - 8, USER_END - 4096, KERNEL_BASE + KERNEL_GIVEN, KERNEL_BASE + KERNEL_GIVEN + 8,
-		    DIRECT_GIVEN, DIRECT_GIVEN + 8, STACKS_GIVEN, 0x0000800000000000, 0x8000000000000000, ~0ull, -8ull, -4096ull,
-		    0x00007fffffffffff, 0xffff7fffffffffff);
-}
-
-/* Into a part of the scratch, or near one of its ends, or somewhere else. */
-static uint64_t pointer_value(struct worker *w, unsigned part)
-{
-	uint64_t start = (uint64_t)w->scratch;
-	switch (below(w, 20)) {
-	case 0: return bad_pointer(w);
-	case 1: return start + SCRATCH_SIZE - below(w, 64);
-	case 2: return start - 1 - below(w, 64);
-	case 3: return start + part * PART_SIZE + below(w, 64); /* not aligned */
-	case 4: return zone_address(w) + below(w, 4096);
-	case 5: {
-		struct region r = results.region[below(w, RESULTS)];
-		return r.address + (one_in(w, 2) ? r.length - MIN(r.length, below(w, 64)) : below(w, 64));
-	}
-	default: return start + part * PART_SIZE;
-	}
-}
-
-static bool in_scratch(const struct worker *w, uint64_t address)
-{
-	return address >= (uint64_t)w->scratch && address - (uint64_t)w->scratch < SCRATCH_SIZE;
-}
-
-/* Something to write to if the pointer shows into the scratch: `size` bytes fit; else a place nobody reads. */
-static void *at(struct worker *w, uint64_t address, size_t size)
-{
-	static uint8_t nowhere[PART_SIZE];
-	return in_scratch(w, address) && address + size <= (uint64_t)w->scratch + SCRATCH_SIZE ? (void *)address : nowhere;
-}
-
-/* Words that are a little of everything: lengths, descriptors, pointers, times. */
-static void fill(struct worker *w, uint64_t address)
-{
-	uint64_t words[24];
-	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-		switch (below(w, 8)) {
-		case 0: words[i] = pointer_value(w, (unsigned)below(w, 8)); break;
-		case 1: words[i] = (uint32_t)descriptor_value(w) | below(w, 0x50) << 32; break;
-		case 2: words[i] = length_value(w); break;
-		case 3: words[i] = number_value(w); break;
-		case 4: words[i] = below(w, 1000000000); break;
-		case 5: words[i] = one_in(w, 4) ? next(w) : 0; break;
-		default: words[i] = below(w, 32); break;
-		}
-	memcpy(at(w, address, sizeof words), words, sizeof words);
-}
-
-static void fill_time(struct worker *w, uint64_t address)
-{
-	int64_t t[4];
-	for (unsigned i = 0; i < 4; i += 2) {
-		t[i] = (int64_t)PICK(w, 0, 0, 0, 0, 0, 0, 1, -1ull, INT64_MAX, 1ull << 33, INT64_MIN);
-		t[i + 1] = (int64_t)PICK(w, 0, 1, 1000, 100000, 999999, 1000000, 999999999, 1000000000, -1ull, INT64_MAX);
-	}
-	memcpy(at(w, address, sizeof t), t, sizeof t);
-}
-
-static void fill_vectors(struct worker *w, uint64_t address, unsigned count)
-{
-	struct iovec v[16];
-	for (unsigned i = 0; i < MIN(count, 16u); i++)
-		v[i] = (struct iovec){(void *)pointer_value(w, 4 + (unsigned)below(w, 4)), one_in(w, 4) ? length_value(w) : below(w, 5000)};
-	memcpy(at(w, address, sizeof v), v, sizeof(struct iovec) * MIN(count, 16u));
-}
-
-static void fill_name(struct worker *w, uint64_t address)
-{
-	struct sockaddr_un name = {.sun_family = (uint16_t)PICK(w, AF_UNIX, AF_UNIX, AF_UNIX, AF_UNIX, AF_INET, 0, AF_INET6, 0xffff)};
-	snprintf(name.sun_path + one_in(w, 3), 32, "/tmp/s%u", (unsigned)below(w, 4)); /* abstract, sometimes */
-	if (one_in(w, 16))
-		memset(name.sun_path, 'x', sizeof name.sun_path);
-	memcpy(at(w, address, sizeof name), &name, sizeof name);
-}
-
-static void fill_message(struct worker *w, uint64_t address)
-{
-	struct {
-		struct msghdr header;
-		struct iovec vectors[4];
-		_Alignas(16) struct {
-			struct cmsghdr header;
-			int32_t words[8];
-		} control[2];
-	} m;
-	memset(&m, 0, sizeof m);
-	for (unsigned i = 0; i < 2; i++) {
-		unsigned count = (unsigned)below(w, 8);
-		m.control[i].header.cmsg_len = one_in(w, 6) ? length_value(w) : sizeof m.control[i].header + 4 * count;
-		m.control[i].header.cmsg_level = (int)PICK(w, SOL_SOCKET, SOL_SOCKET, SOL_SOCKET, 0, 41);
-		m.control[i].header.cmsg_type = (int)PICK(w, SCM_RIGHTS, SCM_RIGHTS, SCM_RIGHTS, 2, 77);
-		for (unsigned n = 0; n < 8; n++)
-			m.control[i].words[n] = (int)descriptor_value(w);
-	}
-	m.header.msg_iov = (struct iovec *)(address + offsetof(__typeof__(m), vectors));
-	m.header.msg_iovlen = (int)(one_in(w, 10) ? length_value(w) : below(w, 5));
-	m.header.msg_control = one_in(w, 3) ? NULL : (void *)(one_in(w, 8) ? pointer_value(w, 3) : address + offsetof(__typeof__(m), control));
-	m.header.msg_controllen = (socklen_t)(one_in(w, 6) ? length_value(w) : sizeof m.control);
-	if (one_in(w, 4)) {
-		m.header.msg_name = (void *)pointer_value(w, 5);
-		m.header.msg_namelen = (socklen_t)(one_in(w, 4) ? length_value(w) : sizeof(struct sockaddr_un));
-		fill_name(w, (uint64_t)m.header.msg_name);
-	}
-	for (unsigned i = 0; i < 4; i++)
-		m.vectors[i] = (struct iovec){(void *)pointer_value(w, 6), one_in(w, 6) ? length_value(w) : below(w, 3000)};
-	memcpy(at(w, address, sizeof m), &m, sizeof m);
-}
-
-static void fill_path(struct worker *w, uint64_t address)
-{
-	char *to = at(w, address, 4200);
-	if (one_in(w, 40)) { /* long: a name, a path, or one without an end */
-		uint64_t length = PICK(w, 254, 255, 256, 4094, 4095, 4096, 4199);
-		memset(to, one_in(w, 2) ? 'n' : '/', length);
-		memcpy(to, "/tmp/", 5);
-		to[length] = 0;
-		return;
-	}
-	const char *place = places[below(w, sizeof places / sizeof *places)], *name = names[below(w, sizeof names / sizeof *names)];
-	if (one_in(w, 2)) {
-		place = "/tmp/";
-		name = names[below(w, 8)];
-	}
-	size_t length = strlen(place);
-	memcpy(to, place, length);
-	memcpy(to + length, name, strlen(name) + 1);
-	if (strstr(to, "console") || strstr(to, "fd/10")) /* the report goes there */
-		to[0] = 0;
-}
+#include "fuzz_values.h"
 
 /* ---- what single calls want ---------------------------------------------------------------------------------------------------- */
 
@@ -251,7 +45,6 @@ static bool draw_memory(struct worker *w)
 			a[3] |= one_in(w, 4) ? MAP_FIXED_NOREPLACE : MAP_FIXED;
 		else if (one_in(w, 2))
 			a[0] = 0;
-		a[4] = descriptor_value(w);
 		a[5] = PICK(w, 0, 0, 0, 4096, 8192, 1, INT64_MAX - 4095, -4096ull, 1ull << 40);
 		return true;
 	case SYS_mremap:
@@ -365,6 +158,40 @@ static bool draw_time(struct worker *w)
 	}
 }
 
+/* What kind of file each descriptor of a call should be; a directory where a path follows. */
+static void draw_descriptors(struct worker *w)
+{
+	uint64_t *a = w->argument;
+	const char *f = w->call->format;
+	for (unsigned i = 0; f[i] != 0 && f[i] != ':'; i++)
+		if (f[i] == 'f' && f[i + 1] == 's')
+			a[i] = one_in(w, 2) ? (uint64_t)-100 : descriptor_of(w, DIRECTORIES);
+	switch (w->number) {
+	case SYS_sendto: case SYS_recvfrom: case SYS_sendmsg: case SYS_recvmsg: case SYS_shutdown: case SYS_getsockname: case SYS_getpeername:
+	case SYS_setsockopt: case SYS_getsockopt: case SYS_bind: case SYS_connect: case SYS_listen: case SYS_accept: case SYS_accept4:
+		a[0] = descriptor_of(w, SOCKETS);
+		break;
+	case SYS_epoll_ctl: case SYS_epoll_wait: case SYS_epoll_pwait: case SYS_epoll_pwait2: a[0] = descriptor_of(w, SETS); break;
+	case SYS_timerfd_settime: case SYS_timerfd_gettime: a[0] = descriptor_of(w, TIMERS); break;
+	case SYS_getdents64: case SYS_fchdir: a[0] = descriptor_of(w, DIRECTORIES); break;
+	case SYS_tee: a[0] = descriptor_of(w, PIPES), a[1] = descriptor_of(w, PIPES); break;
+	case SYS_splice:
+		a[0] = descriptor_of(w, one_in(w, 2) ? PIPES : FILES), a[2] = descriptor_of(w, one_in(w, 2) ? PIPES : FILES);
+		a[1] = one_in(w, 2) ? 0 : a[1], a[3] = one_in(w, 2) ? 0 : a[3];
+		break;
+	case SYS_copy_file_range:
+		a[0] = descriptor_of(w, FILES), a[2] = descriptor_of(w, FILES);
+		a[1] = one_in(w, 2) ? 0 : a[1], a[3] = one_in(w, 2) ? 0 : a[3];
+		break;
+	case SYS_sendfile: a[0] = descriptor_of(w, one_in(w, 2) ? PIPES : FILES), a[1] = descriptor_of(w, FILES); break;
+	case SYS_mmap: case SYS_ftruncate: case SYS_fallocate: case SYS_lseek: case SYS_preadv: case SYS_pwritev: case SYS_preadv2: case SYS_pwritev2:
+	case SYS_pread64: case SYS_pwrite64: case SYS_flock:
+		a[w->number == SYS_mmap ? 4 : 0] = descriptor_of(w, FILES);
+		break;
+	case SYS_fcntl: a[0] = descriptor_of(w, (enum kind)below(w, KINDS)); break;
+	}
+}
+
 static bool draw_file(struct worker *w)
 {
 	uint64_t *a = w->argument;
@@ -380,10 +207,27 @@ static bool draw_file(struct worker *w)
 		return true;
 	case SYS_sendmsg: case SYS_recvmsg: fill_message(w, a[1]); return true;
 	case SYS_bind: case SYS_connect: fill_name(w, a[1]), a[2] = one_in(w, 4) ? length_value(w) : below(w, 32); return true;
-	case SYS_sendto: fill_name(w, a[4]); return true;
+	case SYS_sendto: fill_name(w, a[4] = one_in(w, 2) ? 0 : a[4]), a[3] = PICK(w, 0, 0, 0x40, 0x4000, 0x40, flags_value(w)), a[5] = 32; return true;
+	case SYS_accept: case SYS_accept4: *(uint32_t *)at(w, a[2], 4) = (uint32_t)length_value(w), a[1] = one_in(w, 2) ? 0 : a[1]; return true;
+	case SYS_getsockname: case SYS_getpeername: *(uint32_t *)at(w, a[2], 4) = (uint32_t)length_value(w); return true;
+	case SYS_setsockopt: case SYS_getsockopt:
+		a[1] = PICK(w, 1, 1, 1, 1, 0, 41);
+		a[2] = w->number == SYS_setsockopt ? PICK(w, 7, 8, 20, 21, 2, 9, 13, 40) : below(w, 64);
+		if (w->number == SYS_setsockopt)
+			fill_time(w, a[3]);
+		else
+			*(uint32_t *)at(w, a[4], 4) = (uint32_t)length_value(w);
+		return true;
+	case SYS_access: a[1] = below(w, 9); return true;
+	case SYS_faccessat: case SYS_faccessat2: a[2] = below(w, 9), a[3] = PICK(w, 0, 0, 0x100, 0x200, 0x1000, 0x400); return true;
+	case SYS_unlinkat: a[2] = PICK(w, 0, 0x200, 1); return true;
+	case SYS_linkat: a[4] = PICK(w, 0, 0, 0x400, 0x1000, 1); return true;
+	case SYS_renameat2: a[4] = below(w, 5); return true;
+	case SYS_lseek: a[1] = one_in(w, 2) ? 1ull << below(w, 63) : number_value(w), a[2] = below(w, 6); return true;
+	case SYS_getdents64: a[2] = one_in(w, 4) ? length_value(w) : below(w, 4096); return true;
 	case SYS_socket: case SYS_socketpair:
 		a[0] = one_in(w, 6) ? number_value(w) : AF_UNIX;
-		a[1] = PICK(w, 1, 1, 2, 5, 3) | PICK(w, 0, SOCK_NONBLOCK, SOCK_CLOEXEC);
+		a[1] = PICK(w, 1, 1, 1, 2, 5, 3) | PICK(w, 0, SOCK_NONBLOCK, SOCK_CLOEXEC);
 		a[2] = one_in(w, 8);
 		return true;
 	case SYS_epoll_ctl: {
@@ -468,6 +312,29 @@ static bool draw_thread(struct worker *w)
 
 /* ---- all together -------------------------------------------------------------------------------------------------------------- */
 
+static void remember_descriptor(struct worker *w, int d, enum kind kind)
+{
+	if (d < 0 || d >= 4096)
+		return;
+	results.descriptor[below(w, RESULTS)] = d;
+	results.kind[kind][below(w, OF_A_KIND)] = d;
+}
+
+/* A listening socket and one that is connected to it: chance alone hardly ever gets so far. */
+static uint64_t make_connection(struct worker *w)
+{
+	struct sockaddr_un *name = at(w, (uint64_t)w->scratch, sizeof *name);
+	uint64_t type = PICK(w, 1, 1, 5), size = sizeof(sa_family_t) + 8;
+	uint64_t listener = (uint64_t)CALL(SYS_socket, AF_UNIX, type, 0), client = (uint64_t)CALL(SYS_socket, AF_UNIX, type | SOCK_NONBLOCK, 0);
+	fill_name(w, (uint64_t)name);
+	CALL(SYS_bind, listener, (uint64_t)name, size);
+	CALL(SYS_listen, listener, below(w, 3));
+	CALL(SYS_connect, client, (uint64_t)name, size);
+	remember_descriptor(w, (int)listener, SOCKETS);
+	remember_descriptor(w, (int)client, SOCKETS);
+	return listener;
+}
+
 #define ROW(name, format) {__NR_##name, #name, format},
 static const struct call calls[] = {SYSTEM_CALLS(ROW, ROW, ROW)};
 #undef ROW
@@ -514,6 +381,9 @@ static bool draw(struct worker *w)
 		default: *a = *f == ':' ? (one_in(w, 4) ? next(w) : 0) : number_value(w); break;
 		}
 	}
+	draw_descriptors(w);
+	if (w->number == SYS_accept && one_in(w, 2))
+		w->argument[0] = make_connection(w);
 	switch (w->number) {
 	case SYS_mmap: case SYS_munmap: case SYS_mremap: case SYS_mprotect: case SYS_madvise: case SYS_msync: case SYS_mincore: case SYS_mlock:
 	case SYS_munlock: case SYS_brk:
@@ -522,10 +392,17 @@ static bool draw(struct worker *w)
 	}
 }
 
-static void remember_descriptor(struct worker *w, int d)
+static enum kind kind_of_result(const struct worker *w)
 {
-	if (d >= 0 && d < 4096)
-		results.descriptor[below(w, RESULTS)] = d;
+	switch (w->number) {
+	case SYS_open: return w->argument[1] & O_DIRECTORY ? DIRECTORIES : FILES;
+	case SYS_openat: return w->argument[2] & O_DIRECTORY ? DIRECTORIES : FILES;
+	case SYS_creat: case SYS_memfd_create: return FILES;
+	case SYS_epoll_create: case SYS_epoll_create1: return SETS;
+	case SYS_timerfd_create: return TIMERS;
+	case SYS_socket: case SYS_accept: case SYS_accept4: return SOCKETS;
+	default: return OTHER;
+	}
 }
 
 static void remember(struct worker *w)
@@ -536,12 +413,12 @@ static void remember(struct worker *w)
 	switch (w->number) {
 	case SYS_open: case SYS_openat: case SYS_creat: case SYS_dup: case SYS_dup2: case SYS_dup3: case SYS_epoll_create: case SYS_epoll_create1:
 	case SYS_eventfd: case SYS_eventfd2: case SYS_timerfd_create: case SYS_memfd_create: case SYS_socket: case SYS_accept: case SYS_accept4:
-		remember_descriptor(w, (int)w->result);
+		remember_descriptor(w, (int)w->result, kind_of_result(w));
 		break;
 	case SYS_pipe: case SYS_pipe2: case SYS_socketpair: {
 		int *pair = at(w, a[w->number == SYS_socketpair ? 3 : 0], 8);
-		remember_descriptor(w, pair[0]);
-		remember_descriptor(w, pair[1]);
+		remember_descriptor(w, pair[0], w->number == SYS_socketpair ? SOCKETS : PIPES);
+		remember_descriptor(w, pair[1], w->number == SYS_socketpair ? SOCKETS : PIPES);
 		break;
 	}
 	case SYS_mmap: case SYS_mremap:

@@ -1,6 +1,6 @@
 /* A storm of random system calls from a seed, in several threads, and what must hold after it. SUCCESS */
 
-/* Arguments: SEED CALLS [wild] [threads=N] [show] [skip=FIRST-LAST]... Without them a short storm of seed 1. tests/fuzz/calls.py drives it. */
+/* Arguments: SEED CALLS [count] [wild] [threads=N] [show] [skip=FIRST-LAST]... Without them a short storm of seed 1. tests/fuzz/calls.py drives it. */
 #pragma clang attribute push(__attribute__((no_stack_protector)), apply_to = function) /* the canary lies behind FS, which the storm moves */
 #include "fuzz_arguments.h"
 #include <sched.h>
@@ -26,6 +26,7 @@ static unsigned skip_count;
 _Alignas(BLOCK_SIZE) uint8_t blocks[ALL_WORKERS][BLOCK_SIZE];
 static int console_fd, maps_fd, sarab_fd, devnull_fd, tmp_fd;
 static volatile uint64_t signals_seen, recoveries;
+static unsigned made[CALLS][2]; /* how often a call succeeded, and failed */
 static struct region first_maps[64];
 static unsigned first_map_count;
 
@@ -99,6 +100,8 @@ __attribute__((noreturn, used)) static void work(struct worker *w)
 		if (show)
 			say_call(w, "makes");
 		w->result = call6(w->number, w->argument);
+		if (w->call->number == w->number)
+			made[w->call - calls][w->result < 0 && w->result > -4096]++;
 		if (show)
 			say_call(w, "made");
 		remember(w);
@@ -188,7 +191,7 @@ void on_signal(int signal, siginfo_t *info, void *context)
 		CALL(SYS_exit_group, 0);
 	}
 	if (w == NULL || w->alive == 0) {
-		for (int i = 0; i < NGREG; i++)
+		for (int i = 0; i < (int)NGREG; i++)
 			say("register %d: %llx\n", i, (unsigned long long)u->uc_mcontext.gregs[i]);
 		finding("the checks themselves faulted");
 	}
@@ -255,7 +258,7 @@ static void look_at_maps(bool keep, bool take)
 			first_maps[first_map_count++] = r;
 		int64_t error = take && !known ? CALL(SYS_munmap, r.address, r.length) : 0;
 		if (error != 0) {
-			say("munmap(%llx, %llx) = %lld\n", (unsigned long long)r.address, (unsigned long long)r.length, (long long)error);
+			say("%.80s\nmunmap(%llx, %llx) = %lld\n", line, (unsigned long long)r.address, (unsigned long long)r.length, (long long)error);
 			finding("a mapping could not be taken away");
 		}
 		line = end + 1;
@@ -320,7 +323,7 @@ static void clean_up(void)
 		remove_all("/dev/shm");
 		remove_all("/var/tmp");
 	}
-	memset(&results, -1, sizeof results.descriptor);
+	memset(&results, -1, offsetof(struct results, region));
 	memset(results.region, 0, sizeof results.region);
 }
 
@@ -443,7 +446,7 @@ int main(int count, char **argument)
 	tmp_fd = keep("/tmp", 4);
 	for (int i = 0; i < 3; i++)
 		dup2(devnull_fd, i);
-	memset(&results, -1, sizeof results.descriptor);
+	memset(&results, -1, offsetof(struct results, region));
 	still_answers();
 	look_at_maps(true, false);
 	for (unsigned i = 0; i < first_map_count; i++) /* the kernel puts mappings anywhere: not where the storm will be */
@@ -468,6 +471,8 @@ int main(int count, char **argument)
 	}
 	if (!wild)
 		still_answers();
+	for (unsigned i = 0; i < CALLS && count > 3 && strcmp(argument[3], "count") == 0; i++)
+		say("made %s %u %u\n", calls[i].name, made[i][0], made[i][1]);
 	say("SUCCESS\n");
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -155,6 +156,21 @@ static void names(void)
 	CHECK(statvfs("/tmp", &s) == 0 && s.f_ffree == before && s.f_bfree == blocks);
 }
 
+/* A file's name must not make up lines of the map. */
+static void names_with_lines(void)
+{
+	static const char name[] = "/tmp/a\n00010000-00020000 rwxp 00000000 00:00 0";
+	char maps[16384];
+	int fd = open(name, O_RDWR | O_CREAT, 0600), map = open("/proc/self/maps", O_RDONLY);
+	CHECK(fd >= 0 && map >= 0 && ftruncate(fd, 4096) == 0);
+	void *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	ssize_t length = read(map, maps, sizeof maps - 1);
+	CHECK(p != MAP_FAILED && length > 0);
+	maps[length] = 0;
+	CHECK(strstr(maps, "/tmp/a\\01200010000-00020000 rwxp") != NULL && strstr(maps, "\n00010000") == NULL);
+	CHECK(munmap(p, 4096) == 0 && close(fd) == 0 && close(map) == 0 && unlink(name) == 0);
+}
+
 /* Nobody else runs meanwhile: two gigabytes of random numbers are no single call. */
 static void long_calls(void)
 {
@@ -253,6 +269,7 @@ int main(void)
 	listings();
 	locks_twice();
 	names();
+	names_with_lines();
 	long_calls();
 	many_ways();
 	closed_meanwhile(SOCK_STREAM);

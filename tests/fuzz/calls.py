@@ -1,6 +1,7 @@
 """Storms of random system calls against the kernel (kernel/probes/fuzz_calls.c), a machine for each seed.
 
     python -m tests.fuzz.calls --seconds 600 --seed 1     # or FUZZ="--seconds 600 --only calls" make fuzz
+    python -m tests.fuzz.calls --sanitize                 # against a kernel in which undefined behaviour is a panic
     python -m tests.fuzz.calls --replay 42 --calls 5000   # one seed again; then which calls it needs, each shown
 
 A seed says everything: how many threads, which calls with which arguments, and whether the program may be killed by
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -80,9 +82,17 @@ def run(image: Path, seed: int, calls: int = CALLS, *words: str, accel: str | No
     return judge(seed, programs.boot(image, MEMORY_MIB, timeout_s=STORM_SECONDS_MAX, **options))  # type: ignore[arg-type]
 
 
-def image_in(folder: Path) -> Path:
+def sanitized_kernel(folder: Path) -> Path:
+    """Build a kernel in which undefined behaviour is a panic."""
+    kernel = folder / "kernel.elf"
+    command = ["make", "--silent", "-C", "kernel", "SANITIZE=1", f"OUT={folder}/objects", f"TARGET={kernel}"]
+    subprocess.run([*command, f"PYTHON={sys.executable}"], cwd=probes.ROOT, check=True, stdout=subprocess.DEVNULL)
+    return kernel
+
+
+def image_in(folder: Path, kernel: Path | None = None) -> Path:
     """Write the image of the storms."""
-    return probes.image_of(probes.compile_probe("fuzz_calls"), folder / "fuzz_calls.elf")
+    return probes.image_of(probes.compile_probe("fuzz_calls"), folder / "fuzz_calls.elf", kernel=kernel)
 
 
 def needed(image: Path, seed: int, calls: int) -> list[tuple[int, int]]:
@@ -137,10 +147,11 @@ def main(words: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1, help="the first one")
     parser.add_argument("--calls", type=int, default=CALLS, help="of each thread in one storm")
+    parser.add_argument("--sanitize", action="store_true", help="undefined behaviour in the kernel is a panic")
     parser.add_argument("--replay", type=int, metavar="SEED", help="show this one, and what it needs")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="sarab-calls-") as folder:
-        image = image_in(Path(folder))
+        image = image_in(Path(folder), sanitized_kernel(Path(folder)) if options.sanitize else None)
         if options.replay is not None:
             return replay(image, options.replay, options.calls)
         return 1 if fuzz(image, options.seed, options.seconds, options.calls) else 0
