@@ -27,7 +27,8 @@ _TUPLE, _FIELD, _NEW = "_Fields_", "_field_", "_new_"
 _BARE = frozenset({"Generic", "NamedTuple"})
 """Bases that say nothing at run time, or nothing more."""
 _FOR_ALL = "sarab.device."
-"""Protocols of this room stay: applications implement them, and read them. Others are for types alone."""
+"""Protocols of this room stay: applications implement them, and read them. Of others there are only the names, which
+modules that mypyc has compiled import."""
 
 
 def lean_name(found: Found) -> str:
@@ -83,9 +84,11 @@ class _Lean(ast.NodeTransformer):
         self.generic_visit(node)
         return node.args[1] if self._is_typing(node.func, "cast") and len(node.args) == 2 else node
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST | None:
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         if any(self._is_typing(base, "Protocol") for base in node.bases):
-            return node if self._keeps_protocols else None
+            if not self._keeps_protocols:
+                node.bases, node.body = [], [ast.copy_location(ast.Pass(), node)]
+            return node
         if any(self._is_typing(base, "NamedTuple") for base in node.bases):
             _write_out(node)
         node.bases = [base for base in node.bases if self._base(base) not in _BARE & self._names]

@@ -159,7 +159,7 @@ class Packer:
     def _compile(self, path: str, source: bytes, shown: str, lean_as: str = "") -> bytes:
         target, is_wired = self.analysis.target, path == self._wired_path
         adapted = f"{target} {is_wired} {self._with_source} {lean_as}"
-        key = self._cache.key("bytecode 7", importlib.util.MAGIC_NUMBER, sys.version, adapted, path, source)
+        key = self._cache.key("bytecode 8", importlib.util.MAGIC_NUMBER, sys.version, adapted, path, source)
         kept = self._cache.get(key)
         if kept is None:
             kept = compile_source(source, path, shown, target, is_wired, self._with_source, lean_as)

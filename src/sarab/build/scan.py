@@ -30,7 +30,7 @@ NAMED = 16
 SELF_TEST = 32
 """In a function that modules of the standard library have for their own command line or tests."""
 
-VERSION = 17
+VERSION = 18
 """Part of the cache's key: raise it when a scan of the same source gives something else."""
 
 _WITHOUT_CHILDREN = frozenset({ast.Load, ast.Store, ast.Del}).union(
