@@ -6,6 +6,8 @@
 #include "personality/syscalls.h"
 #include "thread/thread.h"
 
+#define RANDOM_MOST (32u << 20) /* bytes a call, as for /dev/urandom */
+
 int64_t sys_arch_prctl(const uint64_t *argument)
 {
 	uint64_t address = argument[1], value;
@@ -33,7 +35,7 @@ int64_t sys_arch_prctl(const uint64_t *argument)
 
 int64_t sys_getrandom(const uint64_t *argument)
 {
-	uint64_t to = argument[0], length = MIN(argument[1], 0x7ffff000ull), done = 0;
+	uint64_t to = argument[0], length = MIN(argument[1], RANDOM_MOST), done = 0;
 	uint8_t chunk[256];
 
 	if ((argument[2] & ~(uint64_t)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) != 0 ||

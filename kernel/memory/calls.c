@@ -304,6 +304,11 @@ int64_t sys_mremap(const uint64_t *argument)
 	const struct mapping *m = mapping_find(old);
 	if (m == NULL || m->end < old + old_length || m->guard)
 		return -EFAULT;
+	if ((m->protection & PROT_EXEC) != 0 && new_length > old_length) { /* what comes with it would be executable, too */
+		const char *refusal = executable_refusal(m->object, m->offset + (old - m->start), new_length, m->protection, m->shared);
+		if (refusal != NULL)
+			return refuse_executable(old, refusal);
+	}
 
 	if (new_length < old_length) {
 		int error = memory_unmap(old + new_length, old_length - new_length);
@@ -416,11 +421,16 @@ int64_t sys_mincore(const uint64_t *argument)
 		return -EINVAL;
 	if (length > USER_END || start + length > USER_END || !range_mapped(start, start + length))
 		return -ENOMEM;
-	for (uint64_t at = start; at < start + length; at += PAGE_SIZE, vector++) {
+	for (uint64_t at = start, end = start + length; at < end;) { /* a table's pages at once */
+		uint8_t resident[LARGE_PAGE_SIZE / PAGE_SIZE] = {0};
 		const uint64_t *entry = user_entry(at, false);
-		uint8_t resident = entry != NULL && (*entry & PTE_PRESENT) != 0;
-		if (PUT_USER(vector, resident) != 0)
+		uint64_t count = (MIN(end, ROUND_DOWN(at, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE) - at) >> PAGE_SHIFT;
+		for (uint64_t i = 0; entry != NULL && i < count; i++)
+			resident[i] = (entry[i] & PTE_PRESENT) != 0;
+		if (copy_to_user(vector, resident, count) != 0)
 			return -EFAULT;
+		at += count << PAGE_SHIFT;
+		vector += count;
 	}
 	return 0;
 }

@@ -32,12 +32,13 @@ static int64_t console_file_read(struct file *file, struct transfer *t, int64_t 
 }
 
 #define WRITE_PIECE 512
+#define WRITE_MOST (16 << 20) /* bytes a call: nobody else runs until the host has them */
 static int64_t console_file_write(struct file *file, struct transfer *t, int64_t *position)
 {
 	char bytes[WRITE_PIECE];
 	int64_t done = 0;
 	(void)file, (void)position;
-	while (t->left) {
+	while (t->left && done < WRITE_MOST) {
 		size_t n = transfer_take(t, bytes, sizeof bytes);
 		console_put(bytes, n);
 		done += (int64_t)n;

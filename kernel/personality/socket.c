@@ -19,22 +19,22 @@ const struct file_system socket_file_system = {
 };
 static const struct file_operations operations;
 static uint64_t next_number = 1;
-struct list sockets = LIST_INITIAL(sockets), bound_sockets = LIST_INITIAL(bound_sockets);
+struct list bound_sockets = LIST_INITIAL(bound_sockets);
 static unsigned socket_count;
+
+void socket_peer_set(struct socket *s, struct socket *peer)
+{
+	list_remove(&s->in_senders);
+	s->peer = peer;
+	if (peer)
+		list_insert_before(&peer->senders, &s->in_senders);
+}
 
 void socket_peers_changed(struct socket *s, uint32_t events)
 {
 	wake(&s->readiness.queue, WAKE_ALL); /* senders that are not connected wait there */
-	if (s->type != SOCK_DGRAM) {
-		if (s->peer)
-			readiness_changed(&s->peer->readiness, events);
-		return;
-	}
-	LIST_FOR_EACH(node, &sockets) {
-		struct socket *other = CONTAINER_OF(node, struct socket, in_all);
-		if (other->peer == s)
-			readiness_changed(&other->readiness, events);
-	}
+	LIST_FOR_EACH(node, &s->senders)
+		readiness_changed(&CONTAINER_OF(node, struct socket, in_senders)->readiness, events);
 }
 
 static struct socket *socket_of(struct inode *inode)
@@ -314,14 +314,13 @@ static void lose_peer(struct socket *s)
 	/* What nobody will read is an error for who sent it. */
 	if (ring_used(&s->peer->received) && s->type == SOCK_STREAM)
 		s->error = ECONNRESET;
-	s->peer = NULL;
+	socket_peer_set(s, NULL);
 	readiness_changed(&s->readiness, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP | POLLERR);
 }
 
 static void socket_close(struct file *file)
 {
 	struct socket *s = file->object;
-	list_remove(&s->in_all);
 	list_remove(&s->in_bound);
 	socket_count--;
 	wake(&s->readiness.queue, WAKE_ALL); /* others' threads wait here, for room in a listener's line or a receiver's buffer: s is gone soon */
@@ -332,17 +331,9 @@ static void socket_close(struct file *file)
 			waiting->peer->error = ECONNRESET;
 		file_put(waiting->file);
 	}
-	if (s->type != SOCK_DGRAM) { /* both ends of a connection are each other's */
-		if (s->peer)
-			lose_peer(s->peer);
-	} else {
-		LIST_FOR_EACH(node, &sockets) {
-			struct socket *other = CONTAINER_OF(node, struct socket, in_all);
-			if (other->peer == s)
-				lose_peer(other);
-		}
-	}
-	s->peer = NULL;
+	LIST_FOR_EACH_SAFE(node, &s->senders)
+		lose_peer(CONTAINER_OF(node, struct socket, in_senders));
+	socket_peer_set(s, NULL);
 	inode_put(s->node);
 	ring_free(&s->received);
 }
@@ -385,7 +376,8 @@ struct file *socket_new(int type, uint32_t flags)
 	list_init(&s->backlog);
 	list_init(&s->in_backlog);
 	list_init(&s->in_bound);
-	list_insert_before(&sockets, &s->in_all);
+	list_init(&s->senders);
+	list_init(&s->in_senders);
 	socket_count++;
 	inode_put(&s->inode);
 	return file;
@@ -430,8 +422,8 @@ int64_t sys_socketpair(const uint64_t *argument)
 		return -ENOMEM;
 	}
 	struct socket *one = first->object, *other = second->object;
-	one->peer = other;
-	other->peer = one;
+	socket_peer_set(one, other);
+	socket_peer_set(other, one);
 	one->state = other->state = SOCKET_CONNECTED;
 	descriptors[0] = (int32_t)descriptor_install(first, 0, flags & O_CLOEXEC);
 	descriptors[1] = (int32_t)descriptor_install(second, 0, flags & O_CLOEXEC);

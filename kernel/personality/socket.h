@@ -36,7 +36,8 @@ struct socket {
 	enum socket_state state;
 	struct file *file;   /* its own; no reference */
 	struct socket *peer; /* NULL: none, or closed. Of datagram sockets the peer's peer may be another */
-	struct list in_all, in_bound;
+	struct list senders, in_senders; /* whose peer this is; its place among those of its own peer */
+	struct list in_bound;
 	struct socket_name name;
 	struct inode *node; /* where it is bound; NULL: nowhere, or an abstract name */
 	struct list backlog, in_backlog;
@@ -62,7 +63,8 @@ void socket_peers_changed(struct socket *s, uint32_t events); /* tells those tha
 int socket_find(const struct socket_name *name, int type, struct socket **found); /* no reference */
 int socket_name_get(uint64_t address, uint64_t length, struct socket_name *name);
 int socket_name_put(uint64_t address, uint64_t length_address, const struct socket_name *name);
-extern struct list sockets, bound_sockets; /* all, and those that bind() gave a name */
+void socket_peer_set(struct socket *s, struct socket *peer); /* NULL: none any more */
+extern struct list bound_sockets; /* those that bind() gave a name */
 void socket_shutdown(struct socket *s, bool reading, bool writing);
 
 /* The application's vectors as a transfer; *vectors is to be released. io.c */

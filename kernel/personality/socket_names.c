@@ -171,8 +171,8 @@ static int connect_stream(struct socket *s, const struct socket_name *name, bool
 		return -ENOMEM;
 	struct socket *other = file->object;
 	other->name = listener->name;
-	other->peer = s;
-	s->peer = other;
+	socket_peer_set(other, s);
+	socket_peer_set(s, other);
 	s->state = other->state = SOCKET_CONNECTED;
 	list_insert_before(&listener->backlog, &other->in_backlog);
 	listener->backlog_length++;
@@ -186,7 +186,7 @@ static int connect_datagram(struct socket *s, const struct socket_name *name)
 	struct socket *peer;
 	int error = socket_find(name, s->type, &peer);
 	if (!error) {
-		s->peer = peer;
+		socket_peer_set(s, peer);
 		s->state = SOCKET_CONNECTED;
 	}
 	return error;
@@ -206,7 +206,7 @@ int64_t sys_connect(const uint64_t *argument)
 	else if (GET_USER(family, argument[1]))
 		error = -EFAULT;
 	else if (family == AF_UNSPEC && s->type == SOCK_DGRAM) {
-		s->peer = NULL;
+		socket_peer_set(s, NULL);
 		s->state = SOCKET_NEW;
 	} else {
 		error = socket_name_get(argument[1], (uint32_t)argument[2], &name);
