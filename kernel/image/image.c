@@ -145,6 +145,12 @@ const void *image_data(const struct image_node *node, uint64_t offset, uint64_t 
 	return base + node->data_offset + offset;
 }
 
+const void *image_peek(const struct image_node *node, uint64_t offset)
+{
+	const void *page = pieces_peek(node->data_offset + offset);
+	return page != NULL ? page : image_data(node, offset, 1);
+}
+
 bool image_there(const struct image_node *node, uint64_t offset)
 {
 	return pieces_there(node->data_offset + offset);

@@ -31,5 +31,6 @@ const char *pieces_check(const struct superblock *s, uint64_t available);
 void pieces_init(const struct superblock *s); /* they have been checked */
 void pieces_need(uint64_t offset, uint64_t length); /* into the file system; within its data */
 bool pieces_there(uint64_t offset);
+const void *pieces_peek(uint64_t offset); /* of a page. NULL: it is there */
 
 #endif

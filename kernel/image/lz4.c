@@ -2,7 +2,7 @@
 #include "image/lz4.h"
 
 #define MINIMUM_MATCH 4
-#define WIDE 16 /* bytes a fast copy may write past its end */
+#define OVERRUN 32 /* bytes that a fast copy may write past its end, or a little less */
 /* Where so much is left of both sides, a sequence whose lengths are in its token needs no further question. */
 #define SHORT_INPUT (1 + 16 + 2)
 #define SHORT_OUTPUT (15 + 18)
@@ -19,17 +19,23 @@ static bool read_length(const uint8_t **in, const uint8_t *in_end, size_t *lengt
 	return true;
 }
 
-static inline void copy_8(uint8_t *to, const uint8_t *from)
+static inline uint64_t load_8(const uint8_t *from)
 {
 	uint64_t word;
 	__builtin_memcpy(&word, from, sizeof word);
+	return word;
+}
+
+static inline void store_8(uint8_t *to, uint64_t word)
+{
 	__builtin_memcpy(to, &word, sizeof word);
 }
 
-static inline void copy_16(uint8_t *to, const uint8_t *from) /* as two words, one after the other: from may be 8 bytes before to */
+/* Into each other: from may be 8 bytes before to. */
+static inline void copy_16(uint8_t *to, const uint8_t *from)
 {
-	copy_8(to, from);
-	copy_8(to + 8, from + 8);
+	store_8(to, load_8(from));
+	store_8(to + 8, load_8(from + 8));
 }
 
 static inline void copy_wide(uint8_t *to, const uint8_t *from, const uint8_t *to_end)
@@ -41,24 +47,50 @@ static inline void copy_wide(uint8_t *to, const uint8_t *from, const uint8_t *to
 	} while (to < to_end);
 }
 
-/* A pattern of less than 8 bytes, repeated: its first 8 bytes, then as a match of the smallest distance of 8 and more that is in step. */
+static inline void copy_apart(uint8_t *to, const uint8_t *from, const uint8_t *to_end) /* by 32 bytes and more */
+{
+	do {
+		uint64_t first = load_8(from), second = load_8(from + 8), third = load_8(from+16), fourth = load_8(from+24);
+		store_8(to, first);
+		store_8(to + 8, second);
+		store_8(to + 16, third);
+		store_8(to + 24, fourth);
+		to += 32;
+		from += 32;
+	} while (to < to_end);
+}
+
+/* Up to 8 bytes, repeated. In registers: to read back at once what was written in other portions stops the processor for a while. */
 static inline void repeat(uint8_t *to, size_t distance, const uint8_t *to_end)
 {
-	for (unsigned i = 0; i < 8; i++)
-		to[i] = to[(ptrdiff_t)i - (ptrdiff_t)distance];
-	if (to_end - to <= 8)
-		return;
-	static const uint8_t in_step[8] = {0, 8, 8, 9, 8, 10, 12, 14};
-	if (in_step[distance] != 8) {
-		copy_wide(to + 8, to + 8 - in_step[distance], to_end);
+	uint64_t word = load_8(to - distance);
+	if (distance < 8) {
+		word &= (1ull << 8 * distance) - 1;
+		for (size_t bits = 8 * distance; bits < 64; bits *= 2)
+			word |= word << bits;
+	}
+	if (8 % distance != 0) {
+		unsigned step = 8 * (8 % (unsigned)distance), back = 8 * (unsigned)distance - step;
+		for (; to < to_end; to += 8) {
+			store_8(to, word);
+			word = word >> step | word << back;
+		}
 		return;
 	}
-	uint64_t word;
-	__builtin_memcpy(&word, to, sizeof word);
-	for (to += 8; to < to_end; to += 16) {
-		__builtin_memcpy(to, &word, sizeof word);
-		__builtin_memcpy(to + 8, &word, sizeof word);
+	for (; to < to_end; to += 16) {
+		store_8(to, word);
+		store_8(to + 8, word);
 	}
+}
+
+static inline void copy_match(uint8_t *to, const uint8_t *from, size_t distance, const uint8_t *to_end)
+{
+	if (distance >= OVERRUN)
+		copy_apart(to, from, to_end);
+	else if (distance > 8)
+		copy_wide(to, from, to_end);
+	else
+		repeat(to, distance, to_end);
 }
 
 bool lz4_decompress(uint8_t *to, size_t size, const uint8_t *in, size_t in_size)
@@ -88,7 +120,7 @@ bool lz4_decompress(uint8_t *to, size_t size, const uint8_t *in, size_t in_size)
 				return false;
 			if (literals > (size_t)(in_end - in) || literals > (size_t)(out_end - out))
 				return false;
-			if ((size_t)(in_end - in) >= literals + WIDE && (size_t)(out_end - out) >= literals + WIDE)
+			if ((size_t)(in_end - in) >= literals + OVERRUN && (size_t)(out_end - out) >= literals + OVERRUN)
 				copy_wide(out, in, out + literals);
 			else
 				memcpy(out, in, literals);
@@ -107,15 +139,21 @@ bool lz4_decompress(uint8_t *to, size_t size, const uint8_t *in, size_t in_size)
 		match += MINIMUM_MATCH;
 		if (offset == 0 || offset > (size_t)(out - to) || match > (size_t)(out_end - out))
 			return false;
-		if ((size_t)(out_end - out) < match + 8 + WIDE) {
-			const uint8_t *from = out - offset;
-			for (size_t i = 0; i < match; i++)
-				out[i] = from[i];
-		} else if (offset >= 8)
-			copy_wide(out, out - offset, out + match);
-		else
-			repeat(out, offset, out + match);
-		out += match;
+		/* In large portions as far as one may run over its end, then byte by byte. */
+		uint8_t *const match_end = out + match;
+		const uint8_t *const from = out - offset;
+		if (out_end - match_end >= OVERRUN)
+			copy_match(out, from, offset, match_end);
+		else {
+			uint8_t *to_here = out;
+			if (out_end - out > OVERRUN) {
+				to_here = out_end - OVERRUN;
+				copy_match(out, from, offset, to_here);
+			}
+			for (; to_here < match_end; to_here++)
+				*to_here = *(to_here - offset);
+		}
+		out = match_end;
 	}
 	return false;
 }

@@ -7,6 +7,7 @@
 #define SIZE_SMALLEST PAGE_SIZE
 #define SIZE_LARGEST 0x100000
 #define COUNT_LIMIT (1u << 16)
+#define SCRATCH_SIZE 0x8000
 
 static uint64_t base; /* physical, of the file system; 0: all of it is there */
 static uint64_t data_offset, total_size;
@@ -59,17 +60,21 @@ static bool is_missing(uint64_t piece)
 	return (missing[piece / 64] >> piece % 64 & 1) != 0;
 }
 
-static void fetch(uint64_t piece)
+static void decompress(uint64_t piece, uint8_t *to)
 {
-	uint64_t start = data_offset + piece * pieces->size, size = MIN(pieces->size, total_size - start);
+	uint64_t size = MIN(pieces->size, total_size - data_offset - piece * pieces->size);
 	const uint8_t *block = blocks + pieces->offset[piece];
 	uint64_t block_size = pieces->offset[piece + 1] - pieces->offset[piece];
-	uint8_t *to = (uint8_t *)(IMAGE_BASE + base + start);
 
 	if (block_size == size) /* would not get smaller */
 		memcpy(to, block, size);
 	else if (!lz4_decompress(to, size, block, block_size))
 		panic("this image is damaged: piece %lu of its compressed files is no sound LZ4 block; build it again with 'sarab build'", piece);
+}
+
+static void fetch(uint64_t piece)
+{
+	decompress(piece, (uint8_t *)(IMAGE_BASE + base + data_offset + piece * pieces->size));
 	missing[piece / 64] &= ~(1ull << piece % 64);
 }
 
@@ -81,6 +86,26 @@ void pieces_need(uint64_t offset, uint64_t length)
 	for (uint64_t piece = (offset - data_offset) / pieces->size; piece <= last; piece++)
 		if (is_missing(piece))
 			fetch(piece);
+}
+
+/* A library's data is copied page by page, and what it was copied from is not looked at again: it is decompressed to a place that the
+ * processor has in its cache, and no memory is used for it that nobody has touched. */
+const void *pieces_peek(uint64_t offset)
+{
+	static uint8_t scratch[SCRATCH_SIZE];
+	static uint64_t in_scratch; /* which piece, counted from 1 */
+
+	if (base == 0 || pieces->size > sizeof scratch)
+		return NULL;
+	uint64_t piece = (offset - data_offset) / pieces->size;
+	if (!is_missing(piece))
+		return NULL;
+	if (in_scratch != piece + 1) {
+		in_scratch = 0;
+		decompress(piece, scratch);
+		in_scratch = piece + 1;
+	}
+	return scratch + (offset - data_offset) % pieces->size;
 }
 
 bool pieces_there(uint64_t offset)

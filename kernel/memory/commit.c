@@ -45,9 +45,9 @@ bool commit_kernel_may_take(uint64_t pages)
 	return frames_free_count() >= promised + reserve() / 2 + pages;
 }
 
-uint64_t commit_take(void)
+uint64_t commit_take(bool zeroed)
 {
-	uint64_t frame = frame_allocate_zeroed();
+	uint64_t frame = zeroed ? frame_allocate_zeroed() : frame_allocate();
 	if (frame != 0)
 		promised--;
 	return frame;

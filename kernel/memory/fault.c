@@ -114,9 +114,9 @@ void entries_move(uint64_t from, uint64_t to, uint64_t length)
 }
 
 /* A frame for a page that only this mapping sees: promised before, or taken from what is left. */
-static uint64_t private_frame(const struct mapping *m)
+static uint64_t private_frame(const struct mapping *m, bool zeroed)
 {
-	uint64_t frame = m->charged ? commit_take() : commit_take_uncharged();
+	uint64_t frame = m->charged ? commit_take(zeroed) : commit_take_uncharged();
 	if (frame != 0)
 		resident_pages++;
 	return frame;
@@ -136,7 +136,7 @@ static struct fault_result fault_anonymous(const struct mapping *m, uint64_t *en
 		return resolved;
 	}
 	bool was_present = *entry & PTE_PRESENT; /* the zero frame */
-	uint64_t frame = private_frame(m);
+	uint64_t frame = private_frame(m, true);
 	if (frame == 0)
 		return out_of_memory;
 	*entry = frame | entry_flags(m, PTE_OWNED);
@@ -151,47 +151,56 @@ static bool is_there(const struct mapping *m, uint64_t address)
 	return offset < m->object->size && (m->object->operations->there == NULL || m->object->operations->there(m->object, offset >> PAGE_SHIFT));
 }
 
-static bool map_neighbour(const struct mapping *m, uint64_t *entry, uint64_t page)
+static bool map_neighbour(const struct mapping *m, uint64_t *entry, uint64_t page, bool there_or_not)
 {
 	int error = 0;
-	if (*entry == 0 && is_there(m, page))
-		*entry = m->object->operations->frame(m->object, (m->offset + (page - m->start)) >> PAGE_SHIFT, &error) | entry_flags(m, 0);
+	if (*entry == 0 && (there_or_not || is_there(m, page))) {
+		uint64_t source = m->object->operations->frame(m->object, (m->offset + (page - m->start)) >> PAGE_SHIFT, &error);
+		*entry = source != 0 ? source | entry_flags(m, 0) : 0;
+	}
 	return *entry != 0;
 }
 
-/* The pages before and after one of an in-place object, as far as they have no other content to wait for. */
+/* The pages before and after one of an in-place object, as far as they have no other content to wait for; and more, where somebody reads on. */
 static void map_around(const struct mapping *m, uint64_t *entry, uint64_t page)
 {
-	uint64_t table = ROUND_DOWN(page, LARGE_PAGE_SIZE);
-	uint64_t start = MAX(m->start, table), end = MIN(m->end, table + LARGE_PAGE_SIZE);
-	if (!m->object->in_place)
-		return;
-	for (uint64_t i = 1; i <= AROUND_THERE && page - start >= i * PAGE_SIZE && map_neighbour(m, entry - i, page - i * PAGE_SIZE); i++)
+	uint64_t table = ROUND_DOWN(page, LARGE_PAGE_SIZE), before = (page - MAX(m->start, table)) / PAGE_SIZE;
+	uint64_t after = (MIN(m->end, table + LARGE_PAGE_SIZE) - page) / PAGE_SIZE - 1;
+	bool goes_on = before > 0 && entry[-1] != 0;
+	for (uint64_t i = 1; i <= MIN(before, AROUND_THERE) && map_neighbour(m, entry - i, page - i * PAGE_SIZE, false); i++)
 		;
-	for (uint64_t i = 1; i <= AROUND_THERE && end - page > i * PAGE_SIZE && map_neighbour(m, entry + i, page + i * PAGE_SIZE); i++)
+	for (uint64_t i = 1; i <= MIN(after, AROUND_THERE) && map_neighbour(m, entry + i, page + i * PAGE_SIZE, goes_on); i++)
 		;
 }
 
 static struct fault_result fault_object(const struct mapping *m, uint64_t *entry, uint64_t page, bool write)
 {
+	const struct mappable_operations *operations = m->object->operations;
+	uint64_t offset = m->offset + (page - m->start);
+	bool own = write && !m->shared;
+	uint64_t source = 0;
+	const void *bytes = NULL;
 	int error = 0;
-	uint64_t source = m->object->operations->frame(m->object, (m->offset + (page - m->start)) >> PAGE_SHIFT, &error);
-	if (source == 0) {
+	if (own && m->object->in_place && operations->peek != NULL && offset < m->object->size)
+		bytes = operations->peek(m->object, offset >> PAGE_SHIFT);
+	else if ((source = operations->frame(m->object, offset >> PAGE_SHIFT, &error)) != 0)
+		bytes = direct(source);
+	if (bytes == NULL) {
 		if (error == -ENOMEM)
 			return out_of_memory;
 		return (struct fault_result){SIGBUS, BUS_ADRERR, "past the end of the mapped file"};
 	}
-	if (m->shared || !write) {
+	if (!own) {
 		*entry = source | entry_flags(m, 0);
-		if (m->object->operations->there != NULL)
+		if (m->object->in_place && operations->there != NULL)
 			map_around(m, entry, page);
 		return resolved;
 	}
 	bool was_present = *entry & PTE_PRESENT;
-	uint64_t frame = private_frame(m);
+	uint64_t frame = private_frame(m, false);
 	if (frame == 0)
 		return out_of_memory;
-	memcpy(direct(frame), direct(source), PAGE_SIZE);
+	memcpy(direct(frame), bytes, PAGE_SIZE);
 	*entry = frame | entry_flags(m, PTE_OWNED);
 	if (was_present)
 		flush_page(page);

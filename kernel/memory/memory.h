@@ -75,7 +75,7 @@ void entries_populate(const struct mapping *m); /* of an in-place object: every 
 extern uint64_t resident_pages, page_faults;
 
 /* Commit accounting (commit.c). */
-uint64_t commit_take(void); /* a zeroed frame that was charged before; 0 is a kernel mistake or a kernel out of memory */
+uint64_t commit_take(bool zeroed); /* a frame that was charged before; 0 is a kernel mistake or a kernel out of memory */
 bool commit_kernel_may_take(uint64_t pages); /* for kernel objects: what was promised to the application stays */
 bool commit_table_may_take(void); /* for a table of the application's: of what is kept for them, and of nothing that was promised */
 

@@ -243,8 +243,14 @@ static bool mapping_there(struct mappable *m, uint64_t page)
 	return image_there(node_of(&mapped_inode(m)->inode), page << PAGE_SHIFT);
 }
 
+static const void *mapping_peek(struct mappable *m, uint64_t page)
+{
+	return image_peek(node_of(&mapped_inode(m)->inode), page << PAGE_SHIFT);
+}
+
 static const struct mappable_operations mapping_operations = {
-	.get = mapping_get, .put = mapping_put, .frame = mapping_frame, .executable = mapping_executable, .there = mapping_there,
+	.get = mapping_get, .put = mapping_put, .frame = mapping_frame, .executable = mapping_executable,
+	.there = mapping_there, .peek = mapping_peek,
 };
 
 struct mappable *image_mappable(uint32_t node)

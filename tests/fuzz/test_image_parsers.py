@@ -35,8 +35,8 @@ def file_system(fuzzer: Path) -> bytes:
 
 
 def in_memory(stretches: list[pieces.Stretch]) -> bytes:
-    """Return what a loader makes of them, with junk where it puts nothing."""
-    memory = bytearray(b"\xdb" * (stretches[-1].offset + len(stretches[-1].data)))
+    """Return what a loader makes of them, with junk where it puts nothing; of a size that is a multiple of 8."""
+    memory = bytearray(b"\xdb" * (stretches[-1].offset + -(-len(stretches[-1].data) // 8) * 8))
     for stretch in stretches:
         memory[stretch.offset : stretch.offset + len(stretch.data)] = stretch.data
     return bytes(memory)
@@ -45,7 +45,8 @@ def in_memory(stretches: list[pieces.Stretch]) -> bytes:
 @pytest.fixture(scope="module", params=["plain", "in pieces"])
 def sound_image(file_system: bytes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("image") / "image"
-    path.write_bytes(file_system if request.param == "plain" else in_memory(pieces.divide(file_system)))
+    in_pieces = in_memory(pieces.divide(file_system, pieces.SMALLEST))
+    path.write_bytes(file_system if request.param == "plain" else in_pieces)
     return path
 
 

@@ -39,8 +39,8 @@ class BuildOptions:
     """Another kernel ELF than the one in the wheel."""
     with_source: bool = False
     """Keep .py files beside the bytecode, so that tracebacks show lines."""
-    compress: bool = False
-    """A smaller file that starts later (decision 0001)."""
+    compress: bool | None = None
+    """All (the smallest file, which starts later), nothing (False), or what costs little (None): decision 0001."""
     seal: bool = False
     """Seal the address space before the application's first line (decision 0003)."""
     include: tuple[str, ...] = ()
@@ -156,9 +156,9 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
     packed.tree.add(START_FILE, File(start))
     progress("writing the image")
     manifest = _manifest(options, kernel, checked, packer)
-    data = image.assemble(
-        kernel, sarabfs.write(packed.tree), manifest, compressor=_compressor(cache) if options.compress else None
-    )
+    worth = {None: pieces.CHEAP, False: 0.0, True: pieces.SMALLEST}[options.compress]
+    files = sarabfs.write(packed.tree)
+    data = image.assemble(kernel, files, manifest, worth=worth, compressor=_compressor(cache))
     image.write(output, data)
     cache.prune()
     packed.sizes["kernel"] += sum(segment.filesz for segment in elf.read(kernel, "The kernel").loads)

@@ -43,13 +43,19 @@ class Image:
 
 
 def assemble(
-    kernel: bytes, file_system: bytes, manifest: Mapping[str, Any], *, compressor: pieces.Compressor | None = None
+    kernel: bytes,
+    file_system: bytes,
+    manifest: Mapping[str, Any],
+    *,
+    worth: float = 0,
+    compressor: pieces.Compressor | None = None,
 ) -> bytes:
     """Make an image; equal inputs give equal bytes. Raises Malformed if the kernel is no kernel.
 
-    With a compressor (`pieces.compress`, or one that remembers), the file system is divided into pieces.
+    The file system is divided into pieces, of which those that get smaller than `worth` of themselves are compressed;
+    0: none.
     """
-    stretches = pieces.divide(file_system, compressor) if compressor else [pieces.Stretch(0, file_system)]
+    stretches = pieces.divide(file_system, worth, compressor) if worth else [pieces.Stretch(0, file_system)]
     header = elf.read(kernel, "The kernel")
     if not header.loads:
         raise Malformed("The kernel has no segment to load.")

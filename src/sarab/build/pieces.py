@@ -14,22 +14,25 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
-from sarab.build import elf, sarabfs
+from sarab.build import sarabfs
 from sarab.build.errors import Malformed
-from sarab.build.interpreter import EXECUTABLE
-from sarab.build.sarabfs import FileSystem, Superblock
+from sarab.build.sarabfs import Superblock
 
 PIECE_SIZE = 32 << 10
 """Of half this size an image of hello is 3% larger, of twice it starts 0.2 ms later: more of each is not needed."""
 PIECE_COUNT_MAX = 1 << 16
 """The kernel's own bound: 2 GiB, and it reads no image that does not end below 1 GiB."""
-RUN_PIECES_MIN = 16
 RUN_COUNT_MAX = 96
-"""Stretches that are stored as they are, each a segment of the ELF file: few and long ones, for `sarab.build.elf` reads
-no more than 256 and other loaders have bounds of their own. What is shorter lies among the compressed pieces."""
-COMPRESSION_MIN = 0.95
-"""A piece that does not get smaller than that is not worth the work of decompressing it."""
+"""Stretches that are stored where they belong, each a segment of the ELF file: the longest, for `sarab.build.elf` reads
+no more than 256 segments, and other loaders have bounds of their own."""
+CHEAP = 0.4
+"""A piece that gets smaller than this is mostly repetition: it is decompressed at 5 GB/s, and saves most. Data, symbols
+and relocations of an interpreter are like that. Of code and bytecode less than half can be saved, at a third more time;
+and for a piece of code there is a page fault, too."""
+SMALLEST = 0.95
+"""A piece that does not even get smaller than this stays as it is in the smallest image, too."""
 LEVEL = 12
+THREADS_MAX = 8
 MAGIC = b"SARABLZ4"
 
 _HEADER = struct.Struct("<8sQIIII")
@@ -44,11 +47,11 @@ class Stretch(NamedTuple):
     data: bytes
 
 
-def divide(file_system: bytes, compressor: Compressor | None = None) -> list[Stretch]:
+def divide(file_system: bytes, worth: float, compressor: Compressor | None = None) -> list[Stretch]:
     """Return the stretches of memory of which an image of `file_system` consists; equal inputs give equal bytes.
 
     The first begins at 0 with the superblock, each begins and ends on a page (the last only begins), and none touches
-    another.
+    another. A piece is compressed if it gets smaller than `worth` (CHEAP, SMALLEST) of itself.
     """
     compressor = compressor or compress
     files = sarabfs.read(file_system)
@@ -56,17 +59,17 @@ def divide(file_system: bytes, compressor: Compressor | None = None) -> list[Str
     pieces = [file_system[at : min(at + PIECE_SIZE, total)] for at in range(start, total, PIECE_SIZE)]
     if len(pieces) > PIECE_COUNT_MAX:
         raise Malformed(f"A file system of {total} bytes is too large to be compressed.")
-    hot = {number for first, end in hot_ranges(files) for number in _inside(first - start, end - start)}
-    cold = [number for number in range(len(pieces)) if number not in hot]
-    blocks: dict[int, bytes] = {}
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:
-        for number, block in zip(cold, threads.map(compressor, (pieces[number] for number in cold)), strict=True):
-            blocks[number] = block if len(block) <= len(pieces[number]) * COMPRESSION_MIN else pieces[number]
-    for first, end in _runs(pieces, blocks):
-        for number in range(first, end):
-            blocks.pop(number, None)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS_MAX)) as threads:
+        compressed = list(threads.map(compressor, pieces))
+    ratios = [len(block) / len(piece) for block, piece in zip(compressed, pieces, strict=True)]
+    there = {number for run in _longest_runs([ratio > worth for ratio in ratios]) for number in range(*run)}
+    blocks = {
+        number: compressed[number] if ratios[number] <= SMALLEST else piece
+        for number, piece in enumerate(pieces)
+        if number not in there
+    }
     stretches, at = [], 0
-    for first, end in _gaps(len(pieces), blocks):
+    for first, end in _runs([number in blocks for number in range(len(pieces))]):
         stretches.append(Stretch(at, file_system[at : start + first * PIECE_SIZE]))
         at = min(start + end * PIECE_SIZE, total)
     stretches.append(Stretch(at, file_system[at:]))
@@ -76,29 +79,6 @@ def divide(file_system: bytes, compressor: Compressor | None = None) -> list[Str
     stretches = [stretch for stretch in stretches if stretch.data]
     stretches.append(Stretch(total, _table([blocks.get(number, b"") for number in range(len(pieces))])))
     return stretches
-
-
-def hot_ranges(files: FileSystem) -> list[tuple[int, int]]:
-    """Return the stretches of the file system that every start of an interpreter needs and that hardly get smaller.
-
-    That is the interpreter's code; and a fault on each piece of it would be what costs most.
-    """
-    found = []
-    node = files.nodes.get(EXECUTABLE)
-    paths = [EXECUTABLE, *(path for path in files.nodes if os.path.basename(path).startswith("libpython"))]
-    for path in paths:
-        node = files.nodes.get(path)
-        data = files.data(node) if node is not None and node.is_file else b""
-        if node is None or not elf.is_elf(data):
-            continue
-        try:
-            segments = elf.read(data, path).loads
-        except Malformed:
-            continue
-        found += [
-            (node.data_offset + s.offset, node.data_offset + s.offset + s.filesz) for s in segments if s.flags & 1
-        ]
-    return found
 
 
 def compress(piece: bytes) -> bytes:
@@ -153,30 +133,14 @@ def _inside(first: int, end: int, total: int | None = None) -> Iterable[int]:
     return range(max(-(-first // PIECE_SIZE), 0), whole)
 
 
-def _runs(pieces: Sequence[bytes], blocks: dict[int, bytes]) -> list[tuple[int, int]]:
-    """Return the runs of pieces that stay what and where they are: hot or incompressible ones, the longest first."""
-    runs: list[tuple[int, int]] = []
-    for number, piece in enumerate(pieces):
-        if len(blocks.get(number, piece)) < len(piece):
-            continue
-        if runs and runs[-1][1] == number:
-            runs[-1] = runs[-1][0], number + 1
-        else:
-            runs.append((number, number + 1))
-    long = [run for run in runs if run[1] - run[0] >= RUN_PIECES_MIN]
-    return sorted(long, key=lambda run: (run[0] - run[1], run[0]))[:RUN_COUNT_MAX]
+def _runs(wanted: Sequence[bool]) -> list[tuple[int, int]]:
+    """Return (first, end) of every run of True."""
+    edges = [number for number, (a, b) in enumerate(pairwise([False, *wanted, False])) if a != b]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def _gaps(count: int, blocks: dict[int, bytes]) -> list[tuple[int, int]]:
-    """Return the runs of pieces that are among the compressed ones."""
-    gaps: list[tuple[int, int]] = []
-    for number in range(count):
-        if number in blocks:
-            if gaps and gaps[-1][1] == number:
-                gaps[-1] = gaps[-1][0], number + 1
-            else:
-                gaps.append((number, number + 1))
-    return gaps
+def _longest_runs(wanted: Sequence[bool]) -> list[tuple[int, int]]:
+    return sorted(_runs(wanted), key=lambda run: (run[0] - run[1], run[0]))[:RUN_COUNT_MAX]
 
 
 def _table(blocks: Sequence[bytes]) -> bytes:

@@ -56,7 +56,16 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """What `sarab run` of an application takes too."""
     group = add_what_arguments(parser)
     group.add_argument("--with-source", action="store_true", help="keep .py files, so that tracebacks show lines")
-    group.add_argument("--compress", action="store_true", help="make a smaller image, which starts later")
+    compression = group.add_mutually_exclusive_group()
+    compression.add_argument(
+        "--compress",
+        action="store_true",
+        default=None,
+        help="make the smallest image, which starts later (else only what gets much smaller is compressed)",
+    )
+    compression.add_argument(
+        "--no-compress", dest="compress", action="store_false", help="compress nothing: a larger image, a little faster"
+    )
     group.add_argument("--seal", action="store_true", help="map no code after the application has started")
     group.add_argument("--tmp", metavar="SIZE", help="bound of /tmp, such as 64M (16M)")
     group.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set an environment variable")

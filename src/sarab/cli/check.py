@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_application_arguments(parser, "check")
     add_target_argument(parser)
     add_what_arguments(parser)
-    parser.set_defaults(env=[], tmp=None, kernel=None, with_source=False, compress=False, seal=False)
+    parser.set_defaults(env=[], tmp=None, kernel=None, with_source=False, compress=None, seal=False)
     add_secrets_argument(parser)
     add_type_arguments(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")

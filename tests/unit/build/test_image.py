@@ -26,14 +26,12 @@ def files() -> bytes:
     return sarabfs.write(tree)
 
 
-@pytest.mark.parametrize("compress", [False, True])
-def test_read_of_an_assembled_image_gives_its_parts_back(compress: bool) -> None:
-    content = image.read(
-        image.assemble(make_kernel(), files(), MANIFEST, compressor=pieces.compress if compress else None)
-    )
+@pytest.mark.parametrize("worth", [0, pieces.CHEAP, pieces.SMALLEST])
+def test_read_of_an_assembled_image_gives_its_parts_back(worth: float) -> None:
+    content = image.read(image.assemble(make_kernel(), files(), MANIFEST, worth=worth))
     assert content.manifest == MANIFEST
     assert content.files.read("/app/hello.pyc") == b"code" * 100
-    assert content.is_compressed is compress
+    assert content.is_compressed is (worth > 0)
     assert content.entry == 0x200000
 
 
@@ -60,10 +58,7 @@ def test_equal_inputs_give_equal_bytes() -> None:
 
 
 def test_compressed_image_is_smaller() -> None:
-    plain, small = (
-        image.assemble(make_kernel(), files(), MANIFEST, compressor=pieces.compress if c else None)
-        for c in (False, True)
-    )
+    plain, small = (image.assemble(make_kernel(), files(), MANIFEST, worth=pieces.SMALLEST * c) for c in (False, True))
     assert len(small) < len(plain)
 
 
@@ -86,10 +81,7 @@ def test_read_of_another_manifest_is_malformed(manifest: object) -> None:
         image.read(image.assemble(make_kernel(), files(), manifest))  # type: ignore[arg-type]
 
 
-ASSEMBLED = {
-    c: image.assemble(make_kernel(), files(), MANIFEST, compressor=pieces.compress if c else None)
-    for c in (False, True)
-}
+ASSEMBLED = {c: image.assemble(make_kernel(), files(), MANIFEST, worth=pieces.SMALLEST * c) for c in (False, True)}
 
 
 @settings(max_examples=300, deadline=None)
