@@ -189,10 +189,10 @@ static int64_t remove_at(int64_t directory, uint64_t path, bool remove_directory
 		error = -ENOTEMPTY;
 	else if (w.last == LAST_ROOT)
 		error = -EBUSY;
+	else if (!w.inode) /* also in the image: Linux says EROFS, and no program that asks for what is not there expects that */
+		error = -ENOENT;
 	else if (w.directory->file_system->read_only)
 		error = -EROFS;
-	else if (!w.inode)
-		error = -ENOENT;
 	else if (!remove_directory && w.trailing_slash)
 		error = is_directory(w.inode) ? -EISDIR : -ENOTDIR;
 	else
@@ -271,10 +271,10 @@ static int rename_check(struct walk *from, struct walk *to, unsigned flags)
 		return -EBUSY;
 	if (to->last != LAST_NORMAL)
 		return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
-	if (from->directory->file_system->read_only)
-		return -EROFS;
 	if (!from->inode)
 		return -ENOENT;
+	if (from->directory->file_system->read_only)
+		return -EROFS;
 	if (flags & RENAME_NOREPLACE && to->inode)
 		return -EEXIST;
 	if (flags & RENAME_EXCHANGE) {

@@ -16,11 +16,18 @@ DEATHS_MAX = 4
 """Tests of one module that may end the process; with one more the module counts as dead."""
 
 FLAGS = ("-S", "-P", "-s", "-B", "-X", "frozen_modules=on")
-ENVIRONMENT = {"LC_CTYPE": "C.UTF-8", "HOME": "/tmp", "PATH": os.defpath}
+ENVIRONMENT = {"LC_ALL": "C", "HOME": "/tmp", "PATH": os.defpath}
 """How an image starts its interpreter (its file /boot/start); the control is started alike."""
 
 NOT_INCLUDED = {"antigravity", "idlelib", "tkinter", "turtle", "turtledemo", "this"}
 """What would open a window or a browser, or prints when it is imported."""
+
+ONLY_FOR_TESTS = {
+    *("test", "__hello__", "__phello__"),
+    *("_ctypes_test", "_testbuffer", "_testcapi", "_testclinic", "_testimportmultiple", "_testinternalcapi"),
+    *("_testmultiphase", "_xxsubinterpreters", "_xxtestfuzz", "xxlimited", "xxlimited_35"),
+}
+"""What the suite imports and `sys.stdlib_module_names` does not name; an interpreter may lack some."""
 
 Launch = Callable[[Sequence[str]], Iterator[str]]
 """Start the runner with these arguments and yield the lines it prints, until it ends."""
@@ -82,19 +89,31 @@ def build(runner: Path, image: Path, tmp: str) -> None:
     command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp]
     for module in (*library_modules(), *staged_modules(runner)):
         command += ["--include", module]
-    for module in not_python(runner):
+    others = not_python(runner)
+    for module in others:
         command += ["--exclude", module]
+    if others:  # Some tests read them, as data.
+        data = ", ".join(f'"{module.replace(".", "/")}.py"' for module in others)
+        runner.with_name("pyproject.toml").write_text(f"[tool.sarab]\ndata = [{data}]\n")
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         raise NoStart(f"the image cannot be built: {done.stderr.strip()[-1000:]}")
 
 
 def library_modules() -> Iterator[str]:
-    """Yield what `--include` needs for the whole standard library: NAME, or NAME.* for a package."""
-    for name in sorted({*sys.stdlib_module_names, "test"} - NOT_INCLUDED):
-        spec = importlib.machinery.PathFinder.find_spec(name)
-        if spec is not None:
-            yield name if spec.submodule_search_locations is None else f"{name}.*"
+    """Yield what `--include` needs for the whole standard library: NAME, or NAME.* for a package.
+
+    NAME.* means no package's own tests, which modules of the suite import: those are named besides.
+    """
+    find = importlib.machinery.PathFinder.find_spec
+    for name in sorted({*sys.stdlib_module_names, *ONLY_FOR_TESTS} - NOT_INCLUDED):
+        spec = find(name)
+        if spec is None:
+            continue
+        yield name if spec.submodule_search_locations is None else f"{name}.*"
+        for tests in ("test", "tests"):
+            if spec.submodule_search_locations and find(f"{name}.{tests}", spec.submodule_search_locations):
+                yield f"{name}.{tests}.*"
 
 
 def output_lines(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:

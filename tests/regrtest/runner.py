@@ -33,6 +33,9 @@ STDERR = 2
 NEEDS_LOOPBACK = {"test_socketserver"}
 """Modules that ask for the resource `network` and use this host alone; for others it means the Internet."""
 
+NEEDS_PROCESSES_IN_PART = {"test_doctest", "test_pdb", "test_webbrowser", "test_zipimport_support"}
+"""Modules that skip themselves as a whole where there are no processes, and of which most tests need none."""
+
 _ErrorInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
@@ -47,7 +50,7 @@ class Recorder(unittest.TestResult):
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
-        tell(test=test.id())
+        tell(test=_name(test))
         faulthandler.dump_traceback_later(self.timeout_s, exit=True, file=STDERR)
 
     def stopTest(self, test: unittest.TestCase) -> None:
@@ -75,17 +78,22 @@ class Recorder(unittest.TestResult):
 
     def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: _ErrorInfo | None) -> None:
         if err is not None:
-            self._note(test, "failed", f"{subtest.id()}: {_summary(err)}")
+            self._note(test, "failed", f"{_name(subtest)}: {_summary(err)}")
 
     def _note(self, test: unittest.TestCase, outcome: str, detail: str = "") -> None:
         """Keep the worst outcome of `test` (it may have subtests and a tearDown) and the first detail of that kind."""
-        name = test.id()
+        name = _name(test)
         order = ("passed", "skipped", "failed")
         old = self.outcomes.get(name, "passed")
         if name not in self.outcomes or order.index(outcome) > order.index(old):
             self.outcomes[name] = outcome
             if detail:
                 self.details[name] = detail
+
+
+def _name(test: unittest.TestCase) -> str:
+    """Return the id of `test`, which may have an attribute `id` of its own."""
+    return type(test).id(test)
 
 
 def _summary(err: _ErrorInfo) -> str:
@@ -128,6 +136,7 @@ def run_module(name: str, timeout_s: float, ignored: Sequence[str]) -> None:
         from test import support  # type: ignore[import-not-found, unused-ignore]
 
         support.use_resources = ["network"] if name in NEEDS_LOOPBACK else []
+        support.has_subprocess_support = name in NEEDS_PROCESSES_IN_PART
         module = importlib.import_module(f"test.{name}")
         suite = unittest.TestLoader().loadTestsFromModule(module)
         selected(suite, ignored).run(recorder)
@@ -167,6 +176,7 @@ def main() -> int:
 
     support.has_fork_support = False
     support.has_subprocess_support = False
+    importlib.import_module("test.support.script_helper")  # It asks once: nothing starts a process by it.
     support.use_resources = []
     support.verbose = 0
     support.junit_xml_list = None

@@ -1,5 +1,7 @@
 """CPython's own suite inside an image does what it does as a Linux process, but for what expected.toml explains."""
 
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,26 @@ def test_lists_hold_what_the_issues_name() -> None:
     )
     assert {f"test_{name}" for name in network.split()} <= set(run.choose(["all"]))
     assert len(set(run.choose(["all"]))) == len(run.choose(["all"])) > len(quick)
+
+
+@pytest.mark.skipif(sys.version_info[:3] != (3, 11, 7), reason="the lists are those of CPython 3.11.7's suite")
+def test_every_module_of_the_suite_is_in_a_list_or_left_out_with_a_reason() -> None:
+    suite = staging.suite_folder()
+    if not (suite / "test_bool.py").exists():
+        pytest.skip("this interpreter has no test suite")
+    left_out = [name for names in tomllib.loads(run.MODULES.read_text())["left_out"].values() for name in names]
+    listed = [*run.choose(["all"]), *left_out]
+    paths = [*suite.glob("test_*.py"), *(path.parent for path in suite.glob("test_*/__init__.py"))]
+    there = {path.stem for path in paths} - {"test_asyncio"}
+    there |= {f"test_asyncio.{path.stem}" for path in suite.glob("test_asyncio/test_*.py")}
+    assert sorted(listed) == sorted(set(listed))
+    assert there <= set(listed)
+
+
+def test_test_with_an_attribute_id_is_told_by_its_name(tmp_path: Path) -> None:
+    runner = staging.lay_runner(staging.RUNNER, tmp_path)
+    (tmp_path / "test_id.py").write_text(
+        "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        self.id = 1\n"
+    )
+    reports = run.run_control(runner, ["test_id"], [])
+    assert reports["test_id"].outcomes == {"test.test_id.T.test_a": PASSED, "test_id": PASSED}

@@ -25,8 +25,11 @@ _FOLDER_DEPTH_MAX = 16
 """Of data below a package; a loop of symbolic links ends here."""
 
 
-def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
-    """(image path, file) of the data in every package of which some module looks for files beside itself."""
+def package_data(closure: Closure, with_source: bool = False) -> Iterator[tuple[str, str]]:
+    """(image path, file) of the data in every package of which some module looks for files beside itself.
+
+    `with_source`: Python in and below folders that are no packages is data too, which a program finds by its path.
+    """
     tops = set(hooks.DATA_PACKAGES)
     tops |= {
         closure.modules[name].top for name, scan in closure.scans.items() if scan.uses_files and name in closure.modules
@@ -40,7 +43,7 @@ def package_data(closure: Closure) -> Iterator[tuple[str, str]]:
         if found.kind is Kind.EXTENSION:
             image = os.path.dirname(found.image_path)
         for folder in found.search:
-            yield from _folder_data(folder, image, closure, found.name, 0)
+            yield from _folder_data(folder, image, closure, found.name, with_source, 0)
 
 
 def _is_plain_folder(name: str, closure: Closure) -> bool:
@@ -49,7 +52,10 @@ def _is_plain_folder(name: str, closure: Closure) -> bool:
     return found.kind is Kind.NAMESPACE and not any(other.startswith(name + ".") for other in closure.modules)
 
 
-def _folder_data(folder: str, image: str, closure: Closure, package: str, depth: int) -> Iterator[tuple[str, str]]:
+def _folder_data(
+    folder: str, image: str, closure: Closure, package: str, with_source: bool, depth: int
+) -> Iterator[tuple[str, str]]:
+    """What is in `folder`, which is the package's own at a depth of 0, and `package` its name, were it one."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
@@ -58,15 +64,18 @@ def _folder_data(folder: str, image: str, closure: Closure, package: str, depth:
         if entry.is_dir():
             # A package that is not in the closure stays out with its data; one that is in is visited by itself.
             is_package = os.path.exists(os.path.join(entry.path, "__init__.py"))
+            is_found_by_path = with_source and depth > 0
             name = f"{package}.{entry.name}"
-            if is_package or (name in closure.modules and not _is_plain_folder(name, closure)):
+            if is_package and not is_found_by_path:
+                continue
+            if name in closure.modules and not _is_plain_folder(name, closure):
                 continue
             if entry.name in hooks.DATA_FOLDERS_SKIPPED or entry.name.startswith(".") or depth == _FOLDER_DEPTH_MAX:
                 continue
             if os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
                 continue
-            yield from _folder_data(entry.path, f"{image}/{entry.name}", closure, name, depth + 1)
-        elif entry.is_file() and is_data(entry.name):
+            yield from _folder_data(entry.path, f"{image}/{entry.name}", closure, name, with_source, depth + 1)
+        elif entry.is_file() and (is_data(entry.name) or (with_source and depth > 0 and entry.name.endswith(".py"))):
             yield f"{image}/{entry.name}", entry.path
 
 

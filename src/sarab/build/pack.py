@@ -28,12 +28,19 @@ from sarab.build.tree import File, Tree
 from sarab.runtime import start as runtime_start
 
 START = "/boot/start.pyc"
+START_SOURCE = "/boot/start.py"
 START_FILE = "/boot/start"
 OBJECTS_FILE = "/boot/objects"
 MODULES_FILE = "/boot/modules"
 ENVIRONMENT = (("LC_ALL", "C"), ("HOME", "/tmp"))
 """C is the one locale that needs no file, and Python's text is UTF-8 in it (PEP 540). LC_ALL, so that Python looks for
 no other (PEP 538)."""
+USERS = {
+    "/etc/passwd": b"root:x:0:0:root:/tmp:\nnobody:x:65534:65534:nobody:/:\n",
+    "/etc/shadow": b"root:*:::::::\nnobody:*:::::::\n",
+    "/etc/group": b"root:x:0:\nnogroup:x:65534:\n",
+}
+"""Whom the C library finds: the program's user, whose home is HOME, and nobody. No password opens either, no shell."""
 PYTHON_FLAGS = ("-S", "-P", "-s", "-B", "-X", "frozen_modules=on")
 
 
@@ -99,21 +106,29 @@ class Packer:
 
     def _add_start(self) -> None:
         source = read_file(str(Path(runtime_start.__file__).with_suffix(".py")))
-        self._tree.add(START, File(self._compile("/boot/start.py", source, "start.py")))
+        self._tree.add(START, File(self._compile(START_SOURCE, source, "start.py")))
+        if self._with_source:
+            self._tree.add(START_SOURCE, File(source))
+        for path, lines in USERS.items():
+            self._tree.add(path, File(lines))
 
     def _add_module(self, found: Found) -> None:
         package = self._package(found)
         if found.kind in (Kind.SOURCE, Kind.EXTENSION, Kind.BYTECODE):
             self.packed.module_count += 1
-        if found.kind is Kind.SOURCE or (found.kind is Kind.FROZEN and found.name == "os" and found.path):
+        # A frozen module needs no file, but for the landmark os: with sources it has one, for whoever wants to read it.
+        has_file = found.path is not None and (found.name == "os" or self._with_source)
+        if found.kind is Kind.SOURCE or (found.kind is Kind.FROZEN and has_file):
+            source, shown = self.analysis.source(found), found.path or found.name
             try:
-                source, shown = self.analysis.source(found), found.path or found.name
                 self._add_source(found.image_path, source, shown, package, lean_name(found))
             except SyntaxFault:
                 # Packages bring files for other Pythons, and whoever imports one of them here gets the same error.
                 if found.area is Area.APPLICATION:
                     raise
                 self.packed.module_count -= 1
+                if self._with_source:
+                    self._put(found.image_path, source, package, shown)
             else:
                 if found.kind is Kind.SOURCE:
                     self._add_to_index(found, found.image_path + "c")
@@ -174,7 +189,7 @@ class Packer:
 
     def _add_data(self) -> None:
         closure = self.analysis.closure
-        for path, source in contents.package_data(closure):
+        for path, source in contents.package_data(closure, self._with_source):
             if path not in self._tree:
                 self._put(path, read_file(source), self._package_of_path(path), source)
         for path, source in contents.application_data(self.analysis.application):

@@ -266,6 +266,56 @@ def test_a_folder_of_data_may_be_called_as_a_function_that_is_imported(
     assert done.stdout.split() == ["page", "css"], done.stderr
 
 
+def test_program_finds_its_user(build_image: Build, run_files: Run, tmp_path: Path) -> None:
+    script = write(
+        tmp_path / "who.py",
+        """
+        import grp, os, pathlib, pwd
+        print(pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name, pathlib.Path("~root").expanduser())
+        del os.environ["HOME"]
+        print(pathlib.Path.home(), pwd.getpwnam("nobody").pw_uid)
+        """,
+    )
+    done = run_files(build_image(script).image)
+    assert done.stdout.split() == ["root", "root", "/tmp", "/tmp", "65534"], done.stderr
+
+
+def test_image_with_sources_has_those_that_no_import_needs(
+    build_image: Build, run_files: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of frozen modules, of what does not compile here, of folders that are no packages, of what starts the program.
+    package = tmp_path / "site-packages/plugins"
+    write(package / "__init__.py", "HERE = __file__\ntry:\n    import plugins.other\nexcept SyntaxError: pass\n")
+    write(package / "other.py", "print 'for another Python'\n")
+    write(package / "unused.py", "")
+    write(package / "late/step.py", "print('late')\n")
+    write(package / "late/whole/__init__.py", "")
+    script = write(
+        tmp_path / "a.py",
+        """
+        import abc, inspect, pathlib, plugins, runpy
+        print("class ABC" in inspect.getsource(abc))
+        try:
+            import plugins.other
+        except SyntaxError as error:
+            print(error.lineno)
+        folder = pathlib.Path(plugins.__file__).parent
+        runpy.run_path(folder / "late/step.py")
+        print(*sorted(str(path.relative_to(folder)) for path in folder.rglob("*.py")))
+        """,
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site-packages")])
+    result = build_image(script, with_source=True)
+    done = run_files(result.image)
+    assert done.stdout.splitlines() == [
+        "True",
+        "1",
+        "late",
+        "__init__.py late/step.py late/whole/__init__.py other.py",
+    ], done.stderr
+    assert image.read(result.image.read_bytes()).files.nodes["/boot/start.py"].is_file
+
+
 def test_style_sheet_of_xmlrpc_s_documentation_is_in(build_image: Build, run_files: Run, tmp_path: Path) -> None:
     script = write(
         tmp_path / "a.py",
