@@ -136,7 +136,7 @@ def _boot(image: Path, options: MachineOptions, arguments: argparse.Namespace) -
     for forward in options.network.forwards if options.network is not None else ():
         quiet(str(forward))
     if options.gdb_port is not None:
-        _say(f"the machine waits for: gdb {_symbols()} -ex 'target remote localhost:{options.gdb_port}'")
+        _say(f"the machine waits for: gdb {_symbols()} -ex 'target remote localhost:{options.gdb_port}'{_sources()}")
     sys.stdout.flush()
     source = _standard_input()
     with qemu.start(output=sys.stdout.fileno(), source=source, keep=False, choice=choice) as running:
@@ -154,6 +154,11 @@ def _symbols() -> Path:
     """The kernel with its symbols, which only a checkout has; else the one that images take."""
     built = Path(__file__).parents[3] / "build" / "kernel" / "kernel.elf"
     return built if built.is_file() else Path(__file__).parents[1] / "build" / "kernel.elf"
+
+
+def _sources() -> str:
+    folder = Path(__file__).parents[3] / "kernel"
+    return f" -d {folder}" if folder.is_dir() else ""
 
 
 def _build(spec: str, arguments: argparse.Namespace) -> Path:

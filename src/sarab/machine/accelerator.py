@@ -24,7 +24,9 @@ class Choice(NamedTuple):
         return self.processor.partition("-")[0]
 
 
-def choose(wanted: Accelerator, cache: Path | None, machine: MachineType = "microvm") -> Choice:
+def choose(
+    wanted: Accelerator, cache: Path | None, machine: MachineType = "microvm", *, debugged: bool = False
+) -> Choice:
     """Return what to use. `kvm` is believed, `auto` is proved. Raises KvmUnusable if `kvm` was asked for in vain."""
     if wanted == "tcg":
         return Choice("tcg", "emulated, as asked for")
@@ -37,6 +39,8 @@ def choose(wanted: Accelerator, cache: Path | None, machine: MachineType = "micr
         return Choice(hardware, "KVM, as asked for")
     found = kvm.examine(cache)
     if found.usability is kvm.Usability.NATIVE:
+        if hardware == "kvm-pvm" and debugged:  # QEMU cannot write them, and the processor's own never stop the guest
+            return Choice("tcg", "emulated: a debugger's breakpoints do not work under PVM")
         if hardware == "kvm-pvm" and machine != "microvm":  # five seconds and more of SeaBIOS
             return Choice("tcg", f"emulated: under PVM the BIOS of {machine} runs instruction by instruction")
         return Choice(hardware, found.sentence)

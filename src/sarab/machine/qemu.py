@@ -58,7 +58,8 @@ class Qemu:
 
     def choose_accelerator(self) -> Choice:
         """Say what start() would use, and why. Raises KvmUnusable."""
-        return choose(self.options.accel, self._cache, self.options.machine)
+        debugged = self.options.gdb_port is not None
+        return choose(self.options.accel, self._cache, self.options.machine, debugged=debugged)
 
     def run(self, stdin: bytes | None = b"") -> Outcome:
         """Start the machine, wait for its end, and return its outcome with everything the console said.

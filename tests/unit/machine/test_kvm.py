@@ -143,6 +143,14 @@ def test_auto_spares_a_bios_the_pvm(host: Path, monkeypatch: pytest.MonkeyPatch,
     assert choose("kvm", None, machine).name == "kvm"
 
 
+def test_auto_gives_a_debugger_a_machine_whose_breakpoints_work(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kvm, "measure", lambda name: Kvm(Usability.NATIVE, name, 1.0))
+    assert choose("auto", None, debugged=True).name == "kvm"
+    (host / "module" / "kvm_intel").rename(host / "module" / "kvm_pvm")
+    assert choose("auto", None, debugged=True).name == "tcg"
+    assert choose("kvm", None, debugged=True).name == "kvm"
+
+
 def test_host_loop_runs() -> None:
     assert 0 < kvm_loop.host_ns() < 1_000_000_000
 
