@@ -74,6 +74,8 @@ class _Later(type(sys)):  # type: ignore[misc]
     """
 
     def __getattribute__(self, name: str) -> "Any":
+        if name == "__class__":
+            return type(sys)  # isinstance() asks for it
         if name not in _FOUND:
             _run(self)
         return _get(self, name)

@@ -90,7 +90,7 @@ print(*(name for name in ("asyncio.sslproto", "inspect", "locale", "tokenize") i
 print("ast" in sys.modules, asyncio.coroutines.inspect is inspect, isinstance(locale, types.ModuleType))
 print(inspect.__name__, inspect.__file__, inspect.__spec__.name)
 import inspect as again
-print(again is inspect and waits("inspect"))
+print(again is inspect and not isinstance(inspect, list) and inspect.__class__ is types.ModuleType and waits("inspect"))
 
 sys.modules["ast"] = None
 try:
