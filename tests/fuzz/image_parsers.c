@@ -3,8 +3,8 @@
  * traps. Where pieces have to be decompressed to, there is junk.
  *
  * usage: image_parsers IMAGE SEED ROUNDS      (IMAGE: a sound file system, with its pieces if it has some, decision 0001)
- * prints: rounds, how many were accepted, how many of those then had a damaged piece, how many of LZ4's were accepted, and the sum of
- * all files' bytes */
+ * prints: rounds, how many were accepted, how many of those then had a damaged piece, how many of LZ4's were accepted, and a checksum
+ * of all files' bytes */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,7 +105,7 @@ static void walk(uint64_t stride)
 			}
 			const uint8_t *data = image_data(n, 0, n->size);
 			for (uint64_t k = 0; k < n->size; k += stride)
-				all += data[k];
+				all = all * 31 + data[k];
 		}
 		sink += sum;
 	}
@@ -116,6 +116,48 @@ static void walk(uint64_t stride)
 	total = all;
 }
 
+static size_t put_length(uint8_t *to, size_t length) /* what is more than 15 of it */
+{
+	size_t n = 0;
+	for (length -= 15; length >= 255; length -= 255)
+		to[n++] = 255;
+	to[n++] = (uint8_t)length;
+	return n;
+}
+
+/* Literals, a match of any distance and length that reaches into itself or not, and the literals that a block must end with. */
+static void sound_lz4(void)
+{
+	uint8_t block[128], expected[1024];
+	size_t literals = 1 + draw(40), distance = 1 + draw(literals), match = 4 + draw(draw(2) == 0 ? 20 : 700), last = draw(60), n = 0, size = 0;
+
+	block[n++] = (uint8_t)(MIN(literals, 15u) << 4 | MIN(match - 4, 15u));
+	if (literals >= 15)
+		n += put_length(block + n, literals);
+	for (size_t i = 0; i < literals; i++)
+		expected[size++] = block[n++] = (uint8_t)draw(256);
+	block[n++] = (uint8_t)distance;
+	block[n++] = 0;
+	if (match - 4 >= 15)
+		n += put_length(block + n, match - 4);
+	for (size_t i = 0; i < match; i++, size++)
+		expected[size] = expected[size - distance];
+	block[n++] = (uint8_t)(MIN(last, 15u) << 4);
+	if (last >= 15)
+		n += put_length(block + n, last);
+	for (size_t i = 0; i < last; i++)
+		expected[size++] = block[n++] = (uint8_t)draw(256);
+
+	uint8_t *in = against_a_wall(n), *out = against_a_wall(size);
+	memcpy(in, block, n);
+	if (!lz4_decompress(out, size, in, n) || memcmp(out, expected, size) != 0)
+		panic("a sound LZ4 block is refused or wrong");
+	if (lz4_decompress(out, size - 1, in, n))
+		panic("an LZ4 block that is larger than its room is accepted");
+	munmap((void *)ROUND_DOWN((uintptr_t)in, PAGE_SIZE), 2 * PAGE_SIZE);
+	munmap((void *)ROUND_DOWN((uintptr_t)out, PAGE_SIZE), 2 * PAGE_SIZE);
+}
+
 static uint64_t fuzz_lz4(void)
 {
 	uint8_t in_bytes[512];
@@ -123,19 +165,6 @@ static uint64_t fuzz_lz4(void)
 	uint8_t *in = against_a_wall(in_size), *out = against_a_wall(out_size);
 	for (size_t i = 0; i < in_size; i++)
 		in[i] = (uint8_t)draw(draw(2) == 0 ? 256 : 20);
-	if (draw(2) == 0 && in_size >= 13) { /* four literals, a match that repeats them, five literals: sound as long as the sizes are */
-		uint8_t match = (uint8_t)draw(15), offset = (uint8_t)(1 + draw(4));
-		uint8_t block[13] = {(uint8_t)(0x40 | match), 'a', 'b', 'c', 'd', offset, 0, 0x50, 'v', 'w', 'x', 'y', 'z'};
-		memcpy(in + in_size - sizeof block, block, sizeof block);
-		uint8_t expected[64] = "abcd";
-		for (size_t i = 4; i < 4u + match + 4; i++)
-			expected[i] = expected[i - offset];
-		memcpy(expected + match + 8, "vwxyz", 5);
-		size_t size = match + 13u;
-		if (out_size >= size && (!lz4_decompress(out + out_size - size, size, in + in_size - sizeof block, sizeof block) ||
-					 memcmp(out + out_size - size, expected, size) != 0))
-			panic("a sound LZ4 block is refused or wrong");
-	}
 	bool sound = lz4_decompress(out, out_size, in, in_size);
 	munmap((void *)ROUND_DOWN((uintptr_t)in, PAGE_SIZE), 2 * PAGE_SIZE);
 	munmap((void *)ROUND_DOWN((uintptr_t)out, PAGE_SIZE), 2 * PAGE_SIZE);
@@ -150,7 +179,7 @@ int main(int argc, char **argv)
 	fseek(file, 0, SEEK_END);
 	size_t size = (size_t)ftell(file);
 	rewind(file);
-	uint8_t *sound = malloc(size), *bytes = against_a_wall(size);
+	uint8_t *sound = malloc(size), *const wall = against_a_wall(size) + size;
 	if (fread(sound, 1, size, file) != size)
 		return 2;
 	state = strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15 + 1;
@@ -162,18 +191,27 @@ int main(int argc, char **argv)
 	size_t table = in_pieces ? sizeof(struct pieces) + (((const struct pieces *)(const void *)(sound + files))->count + 1) * 4ul : 0;
 
 	for (volatile uint64_t i = 0; i <= rounds; i++) {
-		memcpy(bytes, sound, size);
 		size_t available = size;
+		bool outside = false;
 		if (i > 0 && draw(8) == 0)
-			available = draw(size); /* cut short */
+			available = ROUND_DOWN(64 + draw(size - 64), 8); /* cut short */
+		uint8_t *const bytes = wall - available;
+		memcpy(bytes, sound, available);
+		if (available < size)
+			;
 		else if (i > 0 && draw(8) == 0)
 			damage(bytes + metadata, size - metadata); /* what the files hold: ELF headers */
 		else if (i > 0 && in_pieces && draw(2) == 0) {
 			struct pieces *p = (void *)(bytes + files);
-			if (draw(2) == 0)
-				damage(bytes + files + table, size - files - table);
-			else
+			uint64_t kind = draw(4);
+			if (kind == 0)
 				damage(bytes + files, draw(4) == 0 ? sizeof *p : table);
+			else if (kind == 1) { /* a block that begins or ends a little elsewhere, or behind the last byte */
+				p->offset[draw(2) == 0 ? p->count : draw(p->count)] += (uint32_t)draw(200) - 100;
+				outside = p->offset[p->count] > p->total_size - table;
+			}
+			else
+				damage(bytes + files + table, size - files - table);
 			if (draw(4) != 0)
 				p->table_crc = crc32((const uint8_t *)p->offset, table - sizeof *p);
 		} else if (i > 0)
@@ -181,12 +219,14 @@ int main(int argc, char **argv)
 		if (draw(4) != 0) { /* past the checksum */
 			uint64_t end;
 			memcpy(&end, bytes + 48, sizeof end);
-			uint32_t crc = end >= 64 && end <= size ? crc32(bytes + 64, end - 64) : 0;
+			uint32_t crc = end >= 64 && end <= available ? crc32(bytes + 64, end - 64) : 0;
 			memcpy(bytes + 56, &crc, sizeof crc);
 		}
 		const char *wrong = image_check(bytes, available);
 		if (i == 0 && wrong != NULL)
 			panic("the sound image is refused");
+		if (outside && wrong == NULL)
+			panic("a block behind the last byte is accepted");
 		if (wrong == NULL) {
 			accepted++;
 			image_range = (struct memory_range){(uint64_t)bytes, (uint64_t)bytes + available};
@@ -198,6 +238,7 @@ int main(int argc, char **argv)
 			if (i == 0)
 				sum = total;
 		}
+		sound_lz4();
 		lz4 += fuzz_lz4();
 	}
 	printf("%lu %lu %lu %lu %lu\n", rounds, accepted, pieces_damaged, lz4, sum);

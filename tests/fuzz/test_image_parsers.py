@@ -58,7 +58,10 @@ def run(fuzzer: Path, image: Path, seed: int, rounds: int) -> list[int]:
 
 
 def test_the_kernel_decompresses_every_byte_of_every_file(fuzzer: Path, file_system: bytes, sound_image: Path) -> None:
-    expected = sum(sum(node_data) for node_data in map(sarabfs.read(file_system).data, sarabfs.read(file_system)))
+    expected, files = 0, sarabfs.read(file_system)
+    for node in files:
+        for byte in b"" if node.is_directory else files.data(node):
+            expected = (expected * 31 + byte) & ((1 << 64) - 1)
     assert run(fuzzer, sound_image, 1, 0)[4] == expected
 
 

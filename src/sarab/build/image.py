@@ -172,7 +172,7 @@ def _stretches(loads: tuple[elf.Segment, ...], data: bytes) -> tuple[tuple[elf.S
         for segment in loads[count:]:
             if segment.filesz != segment.memsz or segment.flags != elf.PF_R or segment.paddr < base:
                 raise Malformed("The image's file system is not where its kernel looks for it.")
-            content = data[segment.offset : segment.offset + segment.filesz]
+            content = memoryview(data)[segment.offset : segment.offset + segment.filesz]
             found.append(pieces.Stretch(segment.paddr - base, content))
         return loads[:count], found
     raise Malformed("This ELF file is not an image of sarab: its last segment is not a file system.")

@@ -44,7 +44,7 @@ class Stretch(NamedTuple):
     """Bytes of memory, from an offset from the beginning of the file system on."""
 
     offset: int
-    data: bytes
+    data: bytes | memoryview
 
 
 def divide(file_system: bytes, worth: float, compressor: Compressor | None = None) -> list[Stretch]:
@@ -95,7 +95,7 @@ def compression() -> str:
     return f"{lz4.library_version_string()} {LEVEL}"
 
 
-def join(stretches: Sequence[Stretch], superblock: Superblock) -> bytes:
+def join(stretches: Sequence[Stretch], superblock: Superblock) -> bytearray:
     """Return the file system of which an image consists of `stretches`; the superblock is that of the first."""
     start, total = superblock.data_offset, superblock.total_size
     *plain, last = stretches
@@ -121,7 +121,7 @@ def join(stretches: Sequence[Stretch], superblock: Superblock) -> bytes:
             raise Malformed(f"Piece {number} of the image's files is missing.")
         if first != end:
             whole[at : at + size] = _decompressed(blocks[first:end], size, number)
-    return bytes(whole)
+    return whole
 
 
 _LZ4_RATIO_MAX = 255
@@ -154,8 +154,8 @@ def _table(blocks: Sequence[bytes]) -> bytes:
     return _HEADER.pack(MAGIC, size, PIECE_SIZE, len(blocks), zlib.crc32(table), 0) + table + b"".join(blocks)
 
 
-def _read_table(stretch: Stretch, start: int, total: int) -> tuple[tuple[int, ...], bytes]:
-    data = stretch.data
+def _read_table(stretch: Stretch, start: int, total: int) -> tuple[tuple[int, ...], memoryview]:
+    data = memoryview(stretch.data)
     if stretch.offset != total or len(data) < _HEADER.size:
         raise Malformed("The compressed files of the image are not behind its file system.")
     magic, size, piece_size, count, crc, reserved = _HEADER.unpack_from(data)
@@ -173,7 +173,7 @@ def _read_table(stretch: Stretch, start: int, total: int) -> tuple[tuple[int, ..
     return offsets, data[end:]
 
 
-def _decompressed(block: bytes, size: int, number: int) -> bytes:
+def _decompressed(block: memoryview, size: int, number: int) -> bytes | memoryview:
     if len(block) == size:
         return block
     import lz4.block

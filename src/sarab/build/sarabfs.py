@@ -186,7 +186,7 @@ def write(tree: Tree) -> bytes:
     return b"".join((superblock, metadata, paged, small))
 
 
-def read(data: bytes | memoryview) -> FileSystem:
+def read(data: bytes | bytearray | memoryview) -> FileSystem:
     """Check every rule of decision 0001 and return the file system; raise Malformed at the first that is broken."""
     view = memoryview(data)
     superblock = read_superblock(view)
