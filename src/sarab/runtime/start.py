@@ -8,10 +8,8 @@ has.
 """
 
 import _thread
-import atexit
 import builtins
 import faulthandler
-import gc
 import marshal
 import posix
 import sys
@@ -142,6 +140,8 @@ class _Index:
                     super().exec_module(module)
                     return
                 if not _waiting:
+                    import atexit
+
                     atexit.register(_run_all)
                 module.__class__ = _Later
                 _waiting.append(module)
@@ -238,6 +238,8 @@ class _Installer:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
+        import gc
+
         if not gc.isenabled() or gc.get_freeze_count() or _thread._count():
             self._exec(module)
             return
