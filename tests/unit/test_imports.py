@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -57,14 +57,14 @@ def test_help_imports_little_of_the_standard_library() -> None:
     assert not tops & HELP_MAY_NOT_IMPORT
 
 
-@pytest.mark.alone
 def test_help_is_fast() -> None:
-    best = HELP_SECONDS_MAX
+    """In time of the processor, which others on the machine take from nobody."""
+    command = [str(Path(sys.executable).with_name("sarab")), "--help"]
     for _ in range(10):
-        started = time.perf_counter()
-        subprocess.run([Path(sys.executable).with_name("sarab"), "--help"], check=True, stdout=subprocess.DEVNULL)
-        best = min(best, time.perf_counter() - started)
-        if best < HELP_SECONDS_MAX:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < HELP_SECONDS_MAX:
             return
     pytest.fail(f"'sarab --help' takes more than {HELP_SECONDS_MAX} s")
 
