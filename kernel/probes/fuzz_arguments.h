@@ -184,7 +184,9 @@ static void draw_descriptors(struct worker *w)
 		a[1] = one_in(w, 2) ? 0 : a[1], a[3] = one_in(w, 2) ? 0 : a[3];
 		break;
 	case SYS_sendfile: a[0] = descriptor_of(w, one_in(w, 2) ? PIPES : FILES), a[1] = descriptor_of(w, FILES); break;
-	case SYS_mmap: case SYS_ftruncate: case SYS_fallocate: case SYS_lseek: case SYS_preadv: case SYS_pwritev: case SYS_preadv2: case SYS_pwritev2:
+	case SYS_lseek: a[0] = descriptor_of(w, one_in(w, 2) ? DIRECTORIES : FILES); break;
+	case SYS_close: a[0] = descriptor_of(w, one_in(w, 2) ? SOCKETS : (enum kind)below(w, KINDS)); break;
+	case SYS_mmap: case SYS_ftruncate: case SYS_fallocate: case SYS_preadv: case SYS_pwritev: case SYS_preadv2: case SYS_pwritev2:
 	case SYS_pread64: case SYS_pwrite64: case SYS_flock:
 		a[w->number == SYS_mmap ? 4 : 0] = descriptor_of(w, FILES);
 		break;
@@ -199,8 +201,14 @@ static bool draw_file(struct worker *w)
 				   O_RDONLY | O_NONBLOCK, O_RDWR | O_NONBLOCK, O_DIRECTORY, O_PATH, O_TMPFILE | O_RDWR, O_CREAT | O_EXCL | O_RDWR, 3) |
 			      PICK(w, 0, 0, 0, O_NONBLOCK, O_CLOEXEC, O_NOFOLLOW, O_DIRECT, flags_value(w));
 	switch (w->number) {
-	case SYS_open: a[1] = open_flags; return true;
-	case SYS_openat: a[2] = open_flags; return true;
+	case SYS_open: case SYS_openat:
+		a[w->number == SYS_open ? 1 : 2] = open_flags;
+		if (open_flags & O_DIRECTORY && one_in(w, 2)) {
+			static const char *const directories[] = {"/proc", "/proc/self/fd", "/proc/self/task", "/dev", "/sys", "/tmp", "/tmp/d", "/", "/bin"};
+			strcpy(at(w, a[w->number == SYS_openat], 32), directories[below(w, sizeof directories / sizeof *directories)]);
+		}
+		return true;
+	case SYS_flock: a[1] = PICK(w, 1, 2, 2, 5, 6, 8, 3); return true;
 	case SYS_readv: case SYS_writev: case SYS_preadv: case SYS_pwritev: case SYS_preadv2: case SYS_pwritev2:
 		a[2] = one_in(w, 8) ? length_value(w) : below(w, 16);
 		fill_vectors(w, a[1], (unsigned)MIN(a[2], 16));
@@ -325,12 +333,13 @@ static uint64_t make_connection(struct worker *w)
 {
 	struct sockaddr_un *name = at(w, (uint64_t)w->scratch, sizeof *name);
 	uint64_t type = PICK(w, 1, 1, 5), size = sizeof(sa_family_t) + 8;
-	uint64_t listener = (uint64_t)CALL(SYS_socket, AF_UNIX, type, 0), client = (uint64_t)CALL(SYS_socket, AF_UNIX, type | SOCK_NONBLOCK, 0);
+	uint64_t listener = (uint64_t)CALL(SYS_socket, AF_UNIX, type, 0), client = (uint64_t)CALL(SYS_socket, AF_UNIX, type | PICK(w, 0, SOCK_NONBLOCK), 0);
 	fill_name(w, (uint64_t)name);
 	CALL(SYS_bind, listener, (uint64_t)name, size);
 	CALL(SYS_listen, listener, below(w, 3));
-	CALL(SYS_connect, client, (uint64_t)name, size);
 	remember_descriptor(w, (int)listener, SOCKETS);
+	for (int i = 0; i < 3; i++) /* the line may be full, and others close the listener meanwhile */
+		CALL(SYS_connect, client, (uint64_t)name, size);
 	remember_descriptor(w, (int)client, SOCKETS);
 	return listener;
 }
@@ -347,6 +356,7 @@ static const uint16_t makers[] = {
 	SYS_dup2, SYS_dup, SYS_close, SYS_ftruncate, SYS_pwrite64, SYS_write, SYS_read, SYS_mkdir, SYS_symlink, SYS_link, SYS_rename,
 	SYS_unlink, SYS_mknod, SYS_sendmsg, SYS_recvmsg, SYS_bind, SYS_connect, SYS_listen, SYS_accept, SYS_futex, SYS_timer_create,
 	SYS_timer_settime, SYS_splice, SYS_sendfile, SYS_copy_file_range, SYS_set_robust_list, SYS_fallocate,
+	SYS_flock, SYS_flock, SYS_lseek, SYS_getdents64,
 };
 
 static const struct call *find_call(uint64_t number)

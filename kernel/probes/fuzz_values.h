@@ -109,6 +109,12 @@ static bool in_scratch(const struct worker *w, uint64_t address)
 	return address >= (uint64_t)w->scratch && address - (uint64_t)w->scratch < SCRATCH_SIZE;
 }
 
+/* Words that do not lie on their boundary could look like what look_for_leaks() looks for. */
+static uint64_t aligned(uint64_t address)
+{
+	return address & ~7ull;
+}
+
 /* Something to write to if the pointer shows into the scratch: `size` bytes fit; else a place nobody reads. */
 static void *at(struct worker *w, uint64_t address, size_t size)
 {
@@ -130,7 +136,7 @@ static void fill(struct worker *w, uint64_t address)
 		case 5: words[i] = one_in(w, 4) ? next(w) : 0; break;
 		default: words[i] = below(w, 32); break;
 		}
-	memcpy(at(w, address, sizeof words), words, sizeof words);
+	memcpy(at(w, aligned(address), sizeof words), words, sizeof words);
 }
 
 static void fill_time(struct worker *w, uint64_t address)
@@ -140,7 +146,7 @@ static void fill_time(struct worker *w, uint64_t address)
 		t[i] = (int64_t)PICK(w, 0, 0, 0, 0, 0, 0, 1, -1ull, INT64_MAX, 1ull << 33, INT64_MIN);
 		t[i + 1] = (int64_t)PICK(w, 0, 1, 1000, 100000, 999999, 1000000, 999999999, 1000000000, -1ull, INT64_MAX);
 	}
-	memcpy(at(w, address, sizeof t), t, sizeof t);
+	memcpy(at(w, aligned(address), sizeof t), t, sizeof t);
 }
 
 static void fill_vectors(struct worker *w, uint64_t address, unsigned count)
@@ -148,7 +154,7 @@ static void fill_vectors(struct worker *w, uint64_t address, unsigned count)
 	struct iovec v[16];
 	for (unsigned i = 0; i < MIN(count, 16u); i++)
 		v[i] = (struct iovec){(void *)pointer_value(w, 4 + (unsigned)below(w, 4)), one_in(w, 4) ? length_value(w) : below(w, 5000)};
-	memcpy(at(w, address, sizeof v), v, sizeof(struct iovec) * MIN(count, 16u));
+	memcpy(at(w, aligned(address), sizeof v), v, sizeof(struct iovec) * MIN(count, 16u));
 }
 
 static void fill_name(struct worker *w, uint64_t address)
