@@ -119,15 +119,6 @@ SOURCE_CUTS: dict[tuple[str, str], str] = {
     ("importlib._abc", "tokenize"): "decodes sources",
 }
 
-LATER: dict[str, str] = {
-    # Modules of the standard library that do nothing but define, and run in an image when something of them is first
-    # asked for (sarab.runtime.start): who imports them at each start, and what for.
-    "asyncio.sslproto": "asyncio's loops, for TLS",
-    "inspect": "asyncio, to show callbacks and to know coroutine functions; it needs ast and dis",
-    "locale": "subprocess, for pipes of text",
-    "tokenize": "linecache, to decode sources",
-}
-
 IMPLIED: dict[str, tuple[str, ...]] = {
     # What a C module of CPython imports by itself, at start or when a function needs it.
     "_asyncio": (

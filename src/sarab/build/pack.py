@@ -72,9 +72,9 @@ class Packer:
         self._wired_path = wired.image_path if wired is not None else None
         """Of the module of a wired application, of which an image has only what runs."""
         self._digests: dict[str, list[tuple[str, bytes]]] = {}
-        self._index: dict[str, tuple[str, str, int, bool]] = {}
-        """For MODULES_FILE: module -> the folder that is searched for it, the file below that, its size in bytes (0: it
-        is no bytecode), and whether it runs later than it is imported."""
+        self._index: dict[str, tuple[str, str, int]] = {}
+        """For MODULES_FILE: module -> the folder that is searched for it, the file below that, and its size in bytes
+        (0: it is no bytecode)."""
 
     def pack(self) -> Packed:
         """Everything but the start file, which depends on more than the closure."""
@@ -156,8 +156,7 @@ class Packer:
             parts = path.split("/")
             at = -2 if found.is_package else -1
             size = 0 if found.kind is Kind.EXTENSION else len(entry.data)
-            later = found.area is Area.STDLIB and found.name in hooks.LATER
-            self._index[found.name] = "/".join(parts[:at]), "/".join(parts[at:]), size, later
+            self._index[found.name] = "/".join(parts[:at]), "/".join(parts[at:]), size
 
     def _add_source(self, path: str, source: bytes, shown: str, package: str, lean_as: str = "") -> None:
         bytecode = self._compile(path, source, shown, lean_as)

@@ -65,59 +65,6 @@ def start() -> None:
         _report(error)
 
 
-class _Later(type(sys)):  # type: ignore[misc]
-    """A module that has been found, and runs when something of it is asked for (sarab.build.hooks.LATER).
-
-    Under the lock of its import, so that another thread waits for it to have run. It is a plain module from then on.
-    """
-
-    def __getattribute__(self, name: str) -> "Any":
-        if name == "__class__":
-            return type(sys)  # isinstance() asks for it
-        if name not in _FOUND:
-            _run(self)
-        return _get(self, name)
-
-    def __setattr__(self, name: str, value: "Any") -> None:
-        _run(self)
-        _set(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        _run(self)
-        delattr(self, name)
-
-
-_get, _set = type(sys).__getattribute__, type(sys).__setattr__
-_FOUND = frozenset(("__name__", "__spec__", "__loader__", "__package__", "__file__", "__cached__"))
-"""What such a module has before, and import asks for each time."""
-_waiting: "list[ModuleType]" = []
-
-
-def _run(module: "ModuleType") -> None:
-    """Run a module that waits for it, but not while it is being run by this thread."""
-    from _frozen_importlib import _ModuleLockManager  # type: ignore[attr-defined]
-
-    spec = _get(module, "__spec__")
-    with _ModuleLockManager(spec.name):
-        if type(module) is _Later and spec.loader.later:
-            spec.loader.later = False
-            try:
-                spec.loader.exec_module(module)
-            except BaseException:
-                spec.loader.later = True
-                raise
-            _set(module, "__class__", type(sys))
-
-
-def _run_all() -> None:
-    """At the program's end: whoever is called behind it finds nothing to import from."""
-    for module in _waiting:
-        try:
-            _run(module)
-        except Exception:  # as nobody asked for it
-            continue
-
-
 class _Index:
     """Finds the image's modules in a table that `sarab build` made, where CPython's finder looks into every directory.
 
@@ -133,18 +80,6 @@ class _Index:
             """Reads a file in one piece, its size being known, and believes it: nobody can have changed it."""
 
             size = 0
-            later = False
-
-            def exec_module(self, module: "ModuleType") -> None:
-                if not self.later:
-                    super().exec_module(module)
-                    return
-                if not _waiting:
-                    import atexit
-
-                    atexit.register(_run_all)
-                module.__class__ = _Later
-                _waiting.append(module)
 
             def get_code(self, fullname: str) -> "CodeType | None":
                 if self.size == 0:
@@ -165,7 +100,7 @@ class _Index:
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
         try:
-            folder, file, size, later = self._modules[name]
+            folder, file, size = self._modules[name]
         except KeyError:
             return None
         folder = self._root + folder
@@ -178,7 +113,7 @@ class _Index:
             loader = self._extension(name, origin)
         else:
             loader = self._bytecode(name, origin)
-            loader.size, loader.later = size, later
+            loader.size = size
         spec = self._spec(name, loader, origin=origin, is_package=slash != "")
         if spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(f"{folder}/{package}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -76,77 +75,3 @@ def test_a_program_that_searches_elsewhere_finds_it_there(tmp_path: Path, build_
 def test_an_image_with_sources_has_no_table(tmp_path: Path, build_image: Build) -> None:
     built = build_image(_write(tmp_path, "import here\n"), with_source=True)
     assert "/boot/modules" not in image.read(built.image.read_bytes()).files.nodes
-
-
-LATER = """
-import asyncio, atexit, sys, threading, types
-from asyncio import sslproto
-import inspect, linecache, locale, subprocess, tokenize
-
-def waits(name):
-    return type(sys.modules[name]) is not types.ModuleType
-
-print(*(name for name in ("asyncio.sslproto", "inspect", "locale", "tokenize") if not waits(name)), "wait")
-print("ast" in sys.modules, asyncio.coroutines.inspect is inspect, isinstance(locale, types.ModuleType))
-print(inspect.__name__, inspect.__file__, inspect.__spec__.name)
-import inspect as again
-print(again is inspect and not isinstance(inspect, list) and inspect.__class__ is types.ModuleType and waits("inspect"))
-
-sys.modules["ast"] = None
-try:
-    inspect.signature
-except ImportError as error:
-    print("cannot:", error.name)
-del sys.modules["ast"]
-
-started, seen = threading.Barrier(4), []
-
-def look():
-    started.wait()
-    seen.append(inspect.unwrap(inspect.signature(look).replace) is not None and inspect.CO_GENERATOR)
-
-threads = [threading.Thread(target=look) for _ in range(4)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
-print(seen, waits("inspect"), inspect.signature(lambda a, *, b=1: None))
-
-locale.ours = 1
-print(waits("locale"), locale.ours, locale.getpreferredencoding())
-print(len(vars(sslproto)) > 10, waits("asyncio.sslproto"), asyncio.sslproto is sslproto)
-"""
-
-AT_THE_END = """
-import asyncio, inspect, sys, types
-
-class Kept:
-    def __del__(self, inspect=inspect, print=print, sys=sys):
-        print(inspect.signature(lambda a: None), sys.meta_path)
-
-kept = Kept()
-print(type(inspect) is types.ModuleType, flush=True)
-"""
-
-
-def test_a_module_that_a_start_does_not_need_runs_when_it_is_asked(
-    tmp_path: Path, build_image: Build, run_files: Run
-) -> None:
-    done = run_files(build_image(_write(tmp_path, LATER)).image)
-    assert done.stderr == ""
-    library = f"/usr/lib/python{sys.version_info.major}.{sys.version_info.minor}"
-    assert done.stdout.splitlines() == [
-        "wait",
-        "False True True",
-        f"inspect {library}/inspect.pyc inspect",
-        "True",
-        "cannot: ast",
-        "[32, 32, 32, 32] False (a, *, b=1)",
-        "False 1 utf-8",
-        "True False True",
-    ]
-
-
-def test_such_a_module_can_be_asked_when_nothing_can_be_imported_any_more(
-    tmp_path: Path, build_image: Build, run_files: Run
-) -> None:
-    done = run_files(build_image(_write(tmp_path, AT_THE_END)).image)
-    assert (done.stdout, done.stderr) == ("False\n(a) None\n", "")
