@@ -156,7 +156,7 @@ def build(spec: str, options: BuildOptions) -> BuildResult:
     packed.tree.add(START_FILE, File(start))
     progress("writing the image")
     manifest = _manifest(options, kernel, checked, packer)
-    worth = {None: pieces.CHEAP, False: 0.0, True: pieces.SMALLEST}[options.compress]
+    worth = {None: pieces.CHEAP, False: (), True: pieces.SMALLEST}[options.compress]
     files = sarabfs.write(packed.tree)
     data = image.assemble(kernel, files, manifest, worth=worth, compressor=_compressor(cache))
     image.write(output, data)

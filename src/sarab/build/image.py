@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ PT_SARAB_MANIFEST = 0x60534152
 """In the range that ELF leaves to systems: QEMU 7.2 crashes on a second PT_NOTE."""
 ALIGNMENT = 2 << 20
 """The file system begins at the first multiple of this after the kernel: kernel/layout.h says the same."""
+OVERHEAD = 128 << 10
+"""More than an image has beside kernel, files and manifest: program headers, a page's rest before each segment."""
 MANIFEST_SIZE_MAX = 16 << 20
 SOURCE_SUFFIXES = frozenset({".py", ".pyi", ".pyx", ".toml"})
 """Of files that somebody has written by hand: no image is called so, and none is written over one."""
@@ -47,19 +49,22 @@ def assemble(
     file_system: bytes,
     manifest: Mapping[str, Any],
     *,
-    worth: float = 0,
+    worth: Sequence[float] = (),
     compressor: pieces.Compressor | None = None,
 ) -> bytes:
     """Make an image; equal inputs give equal bytes. Raises Malformed if the kernel is no kernel.
 
-    The file system is divided into pieces, of which those that get smaller than `worth` of themselves are compressed;
-    0: none.
+    The file system is divided into pieces, of which those that get smaller than `worth` of themselves are compressed
+    (`pieces.divide`); with none it stays in one.
     """
-    stretches = pieces.divide(file_system, worth, compressor) if worth else [pieces.Stretch(0, file_system)]
     header = elf.read(kernel, "The kernel")
     if not header.loads:
         raise Malformed("The kernel has no segment to load.")
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    stretches = [pieces.Stretch(0, file_system)]
+    if worth:
+        room = pieces.SIZE_AIM - len(kernel) - len(text) - OVERHEAD
+        stretches = pieces.divide(file_system, worth, room=room, compressor=compressor)
     count = len(header.segments) + len(stretches) + 1
     body = bytearray(elf.HEADER_SIZE + count * elf.SEGMENT_SIZE)
     table: list[elf.Segment] = []

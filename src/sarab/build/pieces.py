@@ -25,12 +25,14 @@ PIECE_COUNT_MAX = 1 << 16
 RUN_COUNT_MAX = 96
 """Stretches that are stored where they belong, each a segment of the ELF file: the longest, for `sarab.build.elf` reads
 no more than 256 segments, and other loaders have bounds of their own."""
-CHEAP = 0.4
-"""A piece that gets smaller than this is mostly repetition: it is decompressed at 5 GB/s, and saves most. Data, symbols
-and relocations of an interpreter are like that. Of code and bytecode less than half can be saved, at a third more time;
-and for a piece of code there is a page fault, too."""
-SMALLEST = 0.95
+CHEAP = (0.4, 0.45, 0.5, 0.55)
+"""A piece that gets smaller than the first is mostly repetition: it is decompressed at 5 GB/s, and saves most. Data,
+symbols and relocations of an interpreter are like that. Of code and bytecode less than half can be saved, at a third
+more time, and for a piece of code there is a page fault, too: only as far as it brings an image below SIZE_AIM."""
+SMALLEST = (0.95,)
 """A piece that does not even get smaller than this stays as it is in the smallest image, too."""
+SIZE_AIM = 8_000_000
+"""Bytes of an image of a small program."""
 LEVEL = 12
 THREADS_MAX = 8
 MAGIC = b"SARABLZ4"
@@ -47,37 +49,56 @@ class Stretch(NamedTuple):
     data: bytes | memoryview
 
 
-def divide(file_system: bytes, worth: float, compressor: Compressor | None = None) -> list[Stretch]:
+def divide(
+    file_system: bytes, worth: Sequence[float], *, room: int = 0, compressor: Compressor | None = None
+) -> list[Stretch]:
     """Return the stretches of memory of which an image of `file_system` consists; equal inputs give equal bytes.
 
     The first begins at 0 with the superblock, each begins and ends on a page (the last only begins), and none touches
-    another. A piece is compressed if it gets smaller than `worth` (CHEAP, SMALLEST) of itself.
+    another. A piece is compressed if it gets smaller than `worth` (CHEAP, SMALLEST) of itself: the first that brings
+    all of them below `room` bytes, or else just the first.
     """
-    compressor = compressor or compress
-    files = sarabfs.read(file_system)
-    start, total = files.superblock.data_offset, len(file_system)
+    superblock = sarabfs.read(file_system).superblock
+    start, total = superblock.data_offset, len(file_system)
     pieces = [file_system[at : min(at + PIECE_SIZE, total)] for at in range(start, total, PIECE_SIZE)]
     if len(pieces) > PIECE_COUNT_MAX:
         raise Malformed(f"A file system of {total} bytes is too large to be compressed.")
     with ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS_MAX)) as threads:
-        compressed = list(threads.map(compressor, pieces))
+        compressed = list(threads.map(compressor or compress, pieces))
+    choices = (_choose(pieces, compressed, each) for each in worth)
+    first = next(choices)
+    if _size(first, start, total) > room:
+        first = next((blocks for blocks in choices if _size(blocks, start, total) <= room), first)
+    return _stretches(file_system, start, len(pieces), first)
+
+
+def _choose(pieces: Sequence[bytes], compressed: Sequence[bytes], worth: float) -> dict[int, bytes]:
+    """Return the blocks of all pieces but those that stay where they are."""
     ratios = [len(block) / len(piece) for block, piece in zip(compressed, pieces, strict=True)]
     there = {number for run in _longest_runs([ratio > worth for ratio in ratios]) for number in range(*run)}
-    blocks = {
-        number: compressed[number] if ratios[number] <= SMALLEST else piece
+    return {
+        number: compressed[number] if ratios[number] <= SMALLEST[0] else piece
         for number, piece in enumerate(pieces)
         if number not in there
     }
+
+
+def _size(blocks: dict[int, bytes], start: int, total: int) -> int:
+    saved = sum(min(PIECE_SIZE, total - start - number * PIECE_SIZE) - len(block) for number, block in blocks.items())
+    return total - saved
+
+
+def _stretches(file_system: bytes, start: int, count: int, blocks: dict[int, bytes]) -> list[Stretch]:
     stretches, at = [], 0
-    for first, end in _runs([number in blocks for number in range(len(pieces))]):
+    for first, end in _runs([number in blocks for number in range(count)]):
         stretches.append(Stretch(at, file_system[at : start + first * PIECE_SIZE]))
-        at = min(start + end * PIECE_SIZE, total)
+        at = min(start + end * PIECE_SIZE, len(file_system))
     stretches.append(Stretch(at, file_system[at:]))
     head = bytearray(stretches[0].data)
     struct.pack_into("<I", head, sarabfs.FLAGS_AT, sarabfs.FLAG_PIECES)
     stretches[0] = Stretch(0, bytes(head))
     stretches = [stretch for stretch in stretches if stretch.data]
-    stretches.append(Stretch(total, _table([blocks.get(number, b"") for number in range(len(pieces))])))
+    stretches.append(Stretch(len(file_system), _table([blocks.get(number, b"") for number in range(count)])))
     return stretches
 
 

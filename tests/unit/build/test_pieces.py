@@ -35,7 +35,7 @@ def joined(stretches: Sequence[Stretch]) -> bytes:
 
 @pytest.mark.parametrize("worth", WORTHS)
 @pytest.mark.parametrize("contents", [(), (b"small",), (NOISE,), (ZEROES,), (b"",), (NOISE + ZEROES,) * 3])
-def test_what_is_divided_is_joined_again(contents: tuple[bytes, ...], worth: float) -> None:
+def test_what_is_divided_is_joined_again(contents: tuple[bytes, ...], worth: tuple[float, ...]) -> None:
     whole = file_system(*contents)
     assert joined(divide(whole, worth)) == whole
 
@@ -71,8 +71,21 @@ def test_no_more_stretches_than_loaders_take(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_more_is_compressed_the_less_it_has_to_save() -> None:
-    sizes = [sum(len(s.data) for s in divide(file_system(TEXT, NOISE), worth)) for worth in (0.01, *WORTHS)]
+    sizes = [sum(len(s.data) for s in divide(file_system(TEXT, NOISE), worth)) for worth in ((0.01,), *WORTHS)]
     assert sizes[0] > sizes[1] >= sizes[2]
+
+
+def test_more_is_compressed_only_to_bring_an_image_into_its_room() -> None:
+    whole = file_system(TEXT, b"".join(struct.pack("<Q", number * 7919) for number in range(20_000)), NOISE[:4000])
+
+    def size(worth: tuple[float, ...], room: int = 0) -> int:
+        return sum(len(stretch.data) for stretch in divide(whole, worth, room=room))
+
+    little, much = size((0.2,)), size((0.8,))
+    assert little > much
+    assert size((0.2, 0.8), little) == little
+    assert size((0.2, 0.8), much) == much
+    assert size((0.2, 0.8), much - 10_000) == little, "there is no saving it: it shall at least start fast"
 
 
 def test_a_compressor_that_remembers_is_asked_for_every_piece() -> None:
@@ -83,8 +96,8 @@ def test_a_compressor_that_remembers_is_asked_for_every_piece() -> None:
         return pieces.compress(piece)
 
     whole = file_system()
-    assert divide(whole, pieces.CHEAP, compressor) == divide(whole, pieces.CHEAP)
-    assert b"".join(asked[: len(asked)]) == whole[sarabfs.read(whole).superblock.data_offset :]
+    assert divide(whole, pieces.CHEAP, compressor=compressor) == divide(whole, pieces.CHEAP)
+    assert b"".join(asked) == whole[sarabfs.read(whole).superblock.data_offset :]
 
 
 def damaged(change: Callable[[bytearray], None], *, mend: bool = True) -> list[Stretch]:
