@@ -25,10 +25,11 @@ PIECE_COUNT_MAX = 1 << 16
 RUN_COUNT_MAX = 96
 """Stretches that are stored where they belong, each a segment of the ELF file: the longest, for `sarab.build.elf` reads
 no more than 256 segments, and other loaders have bounds of their own."""
-CHEAP = (0.4, 0.45, 0.5, 0.55)
+CHEAP = (0.35, 0.4, 0.45, 0.5, 0.55, 0.4)
 """A piece that gets smaller than the first is mostly repetition: it is decompressed at 5 GB/s, and saves most. Data,
 symbols and relocations of an interpreter are like that. Of code and bytecode less than half can be saved, at a third
-more time, and for a piece of code there is a page fault, too: only as far as it brings an image below SIZE_AIM."""
+more time, and for a piece of code there is a page fault, too: only as far as it brings an image below SIZE_AIM. The
+last is for an image that is larger anyway."""
 SMALLEST = (0.95,)
 """A piece that does not even get smaller than this stays as it is in the smallest image, too."""
 SIZE_AIM = 8_000_000
@@ -56,7 +57,7 @@ def divide(
 
     The first begins at 0 with the superblock, each begins and ends on a page (the last only begins), and none touches
     another. A piece is compressed if it gets smaller than `worth` (CHEAP, SMALLEST) of itself: the first that brings
-    all of them below `room` bytes, or else just the first.
+    all of them below `room` bytes, or else just the last.
     """
     superblock = sarabfs.read(file_system).superblock
     start, total = superblock.data_offset, len(file_system)
@@ -65,11 +66,11 @@ def divide(
         raise Malformed(f"A file system of {total} bytes is too large to be compressed.")
     with ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS_MAX)) as threads:
         compressed = list(threads.map(compressor or compress, pieces))
-    choices = (_choose(pieces, compressed, each) for each in worth)
-    first = next(choices)
-    if _size(first, start, total) > room:
-        first = next((blocks for blocks in choices if _size(blocks, start, total) <= room), first)
-    return _stretches(file_system, start, len(pieces), first)
+    for each in worth:
+        blocks = _choose(pieces, compressed, each)
+        if _size(blocks, start, total) <= room:
+            break
+    return _stretches(file_system, start, len(pieces), blocks)
 
 
 def _choose(pieces: Sequence[bytes], compressed: Sequence[bytes], worth: float) -> dict[int, bytes]:
