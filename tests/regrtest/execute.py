@@ -4,7 +4,7 @@ import importlib.machinery
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.regrtest.outcomes import DIED, Report, Transcript, read
@@ -80,14 +80,15 @@ def in_image(image: Path, timeout_s: float, options: Sequence[str] = ()) -> Laun
     return launch
 
 
-def build(runner: Path, image: Path, tmp: str) -> None:
-    """Build the image of `runner`, with source and data of the whole standard library: its tests import by name.
+def build(runner: Path, modules: Collection[str], image: Path, tmp: str) -> None:
+    """Build the image of `runner` that can run `modules`, with source and data of the whole standard library: its tests
+    import by name.
 
     Raises NoStart, with what `sarab build` said, if that fails.
     """
     sarab = Path(sys.executable).with_name("sarab")
     command = [str(sarab), "build", str(runner), "-o", str(image), "--with-source", "--tmp", tmp]
-    for module in (*library_modules(), *staged_modules(runner)):
+    for module in (*library_modules(modules), *staged_modules(runner)):
         command += ["--include", module]
     others = not_python(runner)
     for module in others:
@@ -100,10 +101,10 @@ def build(runner: Path, image: Path, tmp: str) -> None:
         raise NoStart(f"the image cannot be built: {done.stderr.strip()[-1000:]}")
 
 
-def library_modules() -> Iterator[str]:
+def library_modules(modules: Collection[str] = ()) -> Iterator[str]:
     """Yield what `--include` needs for the whole standard library: NAME, or NAME.* for a package.
 
-    NAME.* means no package's own tests, which modules of the suite import: those are named besides.
+    NAME.* means no package's own tests, which test_NAME imports: they are named besides, if that is one of `modules`.
     """
     find = importlib.machinery.PathFinder.find_spec
     for name in sorted({*sys.stdlib_module_names, *ONLY_FOR_TESTS} - NOT_INCLUDED):
@@ -111,8 +112,9 @@ def library_modules() -> Iterator[str]:
         if spec is None:
             continue
         yield name if spec.submodule_search_locations is None else f"{name}.*"
+        folders = spec.submodule_search_locations if f"test_{name}" in modules else None
         for tests in ("test", "tests"):
-            if spec.submodule_search_locations and find(f"{name}.{tests}", spec.submodule_search_locations):
+            if folders and find(f"{name}.{tests}", folders):
                 yield f"{name}.{tests}.*"
 
 

@@ -77,7 +77,7 @@ def compare(
     ignored = comparison.ignored(expected, modules)
     image = folder / "regrtest.elf"
     if on == "image":
-        execute.build(runner, image, TMP)
+        execute.build(runner, modules, image, TMP)
     control = run_control(runner, modules, ignored)
     if on == "image":
         inside = run_image(image, modules, ignored, accelerator)
