@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,8 +139,10 @@ def options_of(arguments: argparse.Namespace) -> BuildOptions:
         if not equals or not name:
             raise UsageError(f"--env takes NAME=VALUE, and {item!r} is not that.")
         environment.append((name, value))
-    if arguments.tmp is not None and not re.fullmatch(r"[0-9]+[KMG]?", arguments.tmp):
-        raise UsageError(f"--tmp takes a size such as 64M, and {arguments.tmp!r} is none.")
+    if arguments.tmp is not None:
+        from sarab.machine.options import parse_tmp
+
+        parse_tmp(arguments.tmp)
     from sarab.cli.wired import keys
 
     return BuildOptions(

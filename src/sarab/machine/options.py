@@ -22,7 +22,7 @@ COMMAND_LINE_MAX = 8191
 GDB_PORT_DEFAULT = 1234
 
 _SIZE = re.compile(r"([0-9]+)([KMGT]?)i?B?", re.IGNORECASE)
-_TMP = re.compile(r"[0-9]+[KMG]?")
+_TMP = re.compile(r"([0-9]+)([KMG]?)")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Za-z0-9_]*")
 
 
@@ -69,8 +69,10 @@ def parse_memory(text: str) -> int:
 
 def parse_tmp(text: str) -> str:
     """Return `text` if the kernel will take it as the bound of /tmp. Raises UsageError."""
-    if not _TMP.fullmatch(text):
-        raise UsageError(f"'{text}' is no bound of /tmp: give bytes, or 64K, 16M, 1G")
+    match = _TMP.fullmatch(text)
+    size = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match is not None else 0
+    if not 1 <= size <= MEMORY_MIB_MAX << 20:
+        raise UsageError(f"'{text}' is no bound of /tmp (--tmp): give bytes, or 64K, 16M, 1G")
     return text
 
 

@@ -93,7 +93,7 @@ def test_tmp_is_passed_on(text: str) -> None:
     assert parse_tmp(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "16m", "16MB", "x", "-1"])
+@pytest.mark.parametrize("text", ["", "16m", "16MB", "x", "-1", "0", "0M", "1025G", "99999999999999G"])
 def test_tmp_that_the_kernel_would_refuse_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no bound of /tmp"):
         parse_tmp(text)
