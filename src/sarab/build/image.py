@@ -23,7 +23,7 @@ PT_SARAB_MANIFEST = 0x60534152
 """In the range that ELF leaves to systems: QEMU 7.2 crashes on a second PT_NOTE."""
 ALIGNMENT = 2 << 20
 """The file system begins at the first multiple of this after the kernel: kernel/layout.h says the same."""
-OVERHEAD = 128 << 10
+OVERHEAD = 32 << 10
 """More than an image has beside kernel, files and manifest: program headers, a page's rest before each segment."""
 MANIFEST_SIZE_MAX = 16 << 20
 SOURCE_SUFFIXES = frozenset({".py", ".pyi", ".pyx", ".toml"})
