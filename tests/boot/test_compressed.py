@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from pathlib import Path
 
 import pytest
 
+from sarab.build import elf, pieces
 from sarab.build import image as images
 from tests.boot.programs import boot, build_program, text
 
@@ -81,6 +83,22 @@ def test_mappings_of_a_compressed_file_show_its_bytes_in_any_order(tmp_path: Pat
     shuffled = hashlib.sha256(b"".join(data[at : at + 4096] for at in pages)).hexdigest()
     outcome = boot(path, accel=accel)
     assert text(outcome).splitlines() == [shuffled, shuffled, "1", hashlib.sha256(data[1:]).hexdigest()]
+
+
+@pytest.mark.parametrize("accel", ["auto", "tcg"])
+def test_a_damaged_piece_ends_in_one_sentence(tmp_path: Path, accel: str) -> None:
+    path = build_program(tmp_path, "print('never')", compress=True)
+    data = bytearray(path.read_bytes())
+    table = next(s for s in elf.read(bytes(data), "the image").loads if data[s.offset : s.offset + 8] == pieces.MAGIC)
+    count = int.from_bytes(data[table.offset + 20 : table.offset + 24], "little")
+    blocks = table.offset + 32 + 4 * (count + 1)
+    end = table.offset + table.filesz
+    data[blocks:end] = b"\xff" * (end - blocks)
+    path.write_bytes(data)
+    outcome = boot(path, accel=accel)
+    assert outcome.status == 255
+    assert re.match(r"sarab: (kernel panic: )?this image is damaged: piece \d+ of its compressed files", text(outcome))
+    assert "never" not in text(outcome)
 
 
 def test_what_is_compressed_is_there_when_all_memory_is_taken(tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def test_explain_of_what_is_not_in(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "asyncio is not in the image: nothing in it imports asyncio.\n"
 
 
+def test_hello_is_below_eight_megabytes_and_smaller_or_larger_at_wish(here: Path) -> None:
+    sizes = []
+    for word in ("--compress", "", "--no-compress"):
+        assert sarab(HELLO, *filter(None, [word]), "-q", "-o", "x.elf") == 0
+        sizes.append((here / "x.elf").stat().st_size)
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 3
+    assert sizes[1] < 8_000_000 or sizes[2] > 13_000_000, "of an interpreter that was not built for debugging"
+    assert sarab(HELLO, "--compress", "--no-compress") != 0
+
+
 def test_include_and_exclude(here: Path) -> None:
     from sarab.build import image
 
