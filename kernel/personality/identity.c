@@ -216,12 +216,12 @@ int64_t sys_sethostname(const uint64_t *argument)
 
 int64_t sys_sysinfo(const uint64_t *argument)
 {
-	struct sysinfo s = {
-		.uptime = time_monotonic() / (int64_t)NANOSECONDS,
-		.totalram = frames_total_count() * PAGE_SIZE,
-		.freeram = frames_free_count() * PAGE_SIZE,
-		.procs = (uint16_t)MIN(thread_count, UINT16_MAX),
-		.mem_unit = 1,
-	};
+	struct sysinfo s;
+	memset(&s, 0, sizeof s); /* it has holes between its fields, and these go out too */
+	s.uptime = time_monotonic() / (int64_t)NANOSECONDS;
+	s.totalram = frames_total_count() * PAGE_SIZE;
+	s.freeram = frames_free_count() * PAGE_SIZE;
+	s.procs = (uint16_t)MIN(thread_count, UINT16_MAX);
+	s.mem_unit = 1;
 	return PUT_USER(argument[0], s);
 }

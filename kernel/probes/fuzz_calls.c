@@ -1,6 +1,6 @@
 /* A storm of random system calls from a seed, in several threads, and what must hold after it. SUCCESS */
 
-/* Arguments: SEED CALLS [count] [wild] [threads=N] [show] [skip=FIRST-LAST]... Without them a short storm of seed 1. tests/fuzz/calls.py drives it. */
+/* Arguments: SEED CALLS [count] [wild] [tight] [threads=N] [show] [skip=FIRST-LAST]... Without them a short storm of seed 1. tests/fuzz/calls.py drives it. */
 #pragma clang attribute push(__attribute__((no_stack_protector)), apply_to = function) /* the canary lies behind FS, which the storm moves */
 #include "fuzz_arguments.h"
 #include <sched.h>
@@ -17,6 +17,8 @@ struct results results;
 struct worker workers[ALL_WORKERS];
 uint64_t seed = 1, zone = 0x100000000000;
 bool wild;
+static bool tight; /* hardly any memory, */
+static volatile bool hogged; /* now */
 static bool show;
 static unsigned threads;
 static struct {
@@ -186,11 +188,13 @@ void on_signal(int signal, siginfo_t *info, void *context)
 	}
 	/* A worker lost its way, or touched what it took away itself: on with its next call. */
 	struct worker *w = worker_at(here);
-	if ((w == NULL || w->alive == 0) && wild) { /* a handler that is none, for instance */
+	if (w != NULL && w->alive != CALL(SYS_gettid)) /* a handler without a stack borrows another thread's */
+		w = NULL;
+	if (w == NULL && (wild || hogged)) { /* a handler that is none, or a stack that finds no memory */
 		say("the storm reached the checks\nSUCCESS\n");
 		CALL(SYS_exit_group, 0);
 	}
-	if (w == NULL || w->alive == 0) {
+	if (w == NULL) {
 		for (int i = 0; i < (int)NGREG; i++)
 			say("register %d: %llx\n", i, (unsigned long long)u->uc_mcontext.gregs[i]);
 		finding("the checks themselves faulted");
@@ -224,7 +228,7 @@ static const char *read_text(int fd)
 	int64_t length = 0, n;
 	while ((n = CALL(SYS_pread64, (uint64_t)fd, (uint64_t)text + (uint64_t)length, sizeof text - 1 - (uint64_t)length, (uint64_t)length)) > 0)
 		length += n;
-	if (length == 0)
+	if (length == 0 && !(n == -ENOMEM && hogged))
 		finding("/proc gives nothing any more");
 	text[length] = 0;
 	return text;
@@ -319,8 +323,10 @@ static void clean_up(void)
 	CALL(SYS_close_range, (uint64_t)tmp_fd + 1, ~0u, 0);
 	for (uint64_t i = 0; i < 3; i++)
 		CALL(SYS_dup2, (uint64_t)devnull_fd, i);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++) {
 		look_at_maps(false, true);
+		hogged = false; /* what is left is no excuse any more */
+	}
 	CALL(SYS_brk, first_brk);
 	CALL(SYS_chdir, (uint64_t) "/");
 	CALL(SYS_umask, 022);
@@ -384,11 +390,22 @@ static void watch(void)
 	}
 }
 
+/* Leaves so little memory that many a call fails in its middle. */
+static void hog(void)
+{
+	hogged = true;
+	for (uint64_t length = 16 << 20; length >= 4096; length /= 2)
+		while (CALL(SYS_mmap, 0, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull, 0) > 0)
+			;
+}
+
 static void storm(uint64_t count)
 {
 	set_handlers();
 	for (int i = 0; i < ALL_WORKERS; i++)
 		map_scratch(&workers[i]);
+	if (tight)
+		hog();
 	for (unsigned i = 0; i < threads; i++)
 		if (!start_worker((int)i, 0, count))
 			finding("no thread can be started");
@@ -434,6 +451,7 @@ int main(int count, char **argument)
 		char *rest = strchr(argument[i], '=');
 		wild = wild || strcmp(argument[i], "wild") == 0;
 		show = show || strcmp(argument[i], "show") == 0;
+		tight = tight || strcmp(argument[i], "tight") == 0;
 		if (strncmp(argument[i], "threads=", 8) == 0)
 			threads = (unsigned)strtoul(rest + 1, NULL, 0);
 		if (strncmp(argument[i], "skip=", 5) == 0 && skip_count < 64) {

@@ -5,7 +5,7 @@
     python -m tests.fuzz.calls --replay 42 --calls 5000   # one seed again; then which calls it needs, each shown
 
 A seed says everything: how many threads, which calls with which arguments, and whether the program may be killed by
-what it does (`wild`). Seeds of one thread do the same at each replay but for the time, addresses and random numbers.
+what it does (`wild`, `tight`). Seeds of one thread do the same at each replay but for the time, addresses and random numbers.
 
 A finding is a panic, a machine that hangs or dies, a call that does not come back, frames or inodes that do not come
 back, a kernel address or a released object in the application's memory, or a mapping that is writable and executable.
@@ -54,6 +54,11 @@ def is_wild(seed: int) -> bool:
     return seed % 5 == 0
 
 
+def is_tight(seed: int) -> bool:
+    """Return whether the storm runs with so little memory that many a call fails in its middle."""
+    return seed % 7 == 3
+
+
 def judge(seed: int, outcome: Outcome) -> Storm:
     """Say what an ending means."""
     text = outcome.console.decode(errors="replace")
@@ -68,7 +73,7 @@ def judge(seed: int, outcome: Outcome) -> Storm:
         finding = f"the kernel panicked: {said[-1] if said else 'without a word'}"
     elif found := re.search(r"^FINDING: .*", text, re.MULTILINE):
         finding = found[0]
-    elif killed and not is_wild(seed):
+    elif killed and not is_wild(seed) and not is_tight(seed):
         finding = f"the program was killed though it is not a wild one: status {outcome.status}"
     elif not killed and (outcome.status != 0 or "SUCCESS" not in text.splitlines()):
         finding = f"status {outcome.status}"
@@ -77,7 +82,8 @@ def judge(seed: int, outcome: Outcome) -> Storm:
 
 def run(image: Path, seed: int, calls: int = CALLS, *words: str, accel: str | None = None) -> Storm:
     """Boot the storm of one seed; `words` are more of its arguments."""
-    arguments = (str(seed), str(calls), *(["wild"] if is_wild(seed) else []), *words)
+    kinds = ["wild"] * is_wild(seed) + ["tight"] * is_tight(seed)
+    arguments = (str(seed), str(calls), *kinds, *words)
     options: dict[str, object] = {"arguments": arguments} | ({"accel": accel} if accel else {})
     return judge(seed, programs.boot(image, MEMORY_MIB, timeout_s=STORM_SECONDS_MAX, **options))  # type: ignore[arg-type]
 

@@ -19,7 +19,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.boot
-@pytest.mark.parametrize("seed", [2, 5, 7, 12])
+@pytest.mark.parametrize("seed", [2, 3, 5, 7])
 def test_the_kernel_outlives_a_storm_of_system_calls(image: Path, seed: int) -> None:
     storm = calls.run(image, seed)
     assert not storm.finding, storm.console
