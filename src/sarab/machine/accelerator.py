@@ -30,7 +30,9 @@ def choose(
     """Return what to use. `kvm` is believed, `auto` is proved. Raises KvmUnusable if `kvm` was asked for in vain."""
     if wanted == "tcg":
         return Choice("tcg", "emulated, as asked for")
-    hardware = "kvm-pvm" if kvm.module() == "kvm_pvm" else "kvm"
+    module = kvm.module()
+    is_pvm = module == "kvm_pvm"
+    hardware = "kvm-pvm" if is_pvm or not module else "kvm"  # a container without /sys does not say which it is
     if wanted == "kvm":
         if not kvm.DEVICE.exists():
             raise KvmUnusable(f"there is no {kvm.DEVICE} on this host; use --accel tcg, or see 'sarab doctor'")
@@ -39,9 +41,9 @@ def choose(
         return Choice(hardware, "KVM, as asked for")
     found = kvm.examine(cache)
     if found.usability is kvm.Usability.NATIVE:
-        if hardware == "kvm-pvm" and debugged:  # QEMU cannot write them, and the processor's own never stop the guest
+        if is_pvm and debugged:  # QEMU cannot write them, and the processor's own never stop the guest
             return Choice("tcg", "emulated: a debugger's breakpoints do not work under PVM")
-        if hardware == "kvm-pvm" and machine != "microvm":  # five seconds and more of SeaBIOS
+        if is_pvm and machine != "microvm":  # five seconds and more of SeaBIOS
             return Choice("tcg", f"emulated: under PVM the BIOS of {machine} runs instruction by instruction")
         return Choice(hardware, found.sentence)
     return Choice("tcg", f"emulated: {found.sentence}")
