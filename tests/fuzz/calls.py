@@ -5,7 +5,8 @@
     python -m tests.fuzz.calls --replay 42 --calls 5000   # one seed again; then which calls it needs, each shown
 
 A seed says everything: how many threads, which calls with which arguments, and whether the program may be killed by
-what it does (`wild`, `tight`). Seeds of one thread do the same at each replay but for the time, addresses and random numbers.
+what it does (`wild`, `tight`). Seeds of one thread do the same at each replay but for the time, addresses and random
+numbers.
 
 A finding is a panic, a machine that hangs or dies, a call that does not come back, frames or inodes that do not come
 back, a kernel address or a released object in the application's memory, or a mapping that is writable and executable.
