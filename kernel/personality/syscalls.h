@@ -14,7 +14,7 @@
 	/* files and descriptors */                                                                                            \
 	F(read, "fbu:d") F(write, "fbu:d") F(pread64, "fxud:d") F(pwrite64, "fbud:d") F(readv, "fpu:d") F(writev, "fpu:d")     \
 	F(preadv, "fpud:d") F(pwritev, "fpud:d") F(preadv2, "fpuddx:d") F(pwritev2, "fpuddx:d")                               \
-	F(open, "sxo:d") F(openat, "fsxo:d") F(creat, "so:d") F(close, "f:d") F(close_range, "uux:d")                          \
+	F(open, "sOo:d") F(openat, "fsOo:d") F(creat, "so:d") F(close, "f:d") F(close_range, "uux:d")                          \
 	F(dup, "f:d") F(dup2, "ff:d") F(dup3, "ffx:d") F(fcntl, "fdx:d") F(ioctl, "fxx:d") F(lseek, "fdd:d")                   \
 	F(flock, "fd:d") F(fsync, "f:d") F(fdatasync, "f:d") F(sync, ":d") F(truncate, "sd:d") F(ftruncate, "fd:d")            \
 	F(fallocate, "fddd:d") F(fadvise64, "fddd:d") F(sendfile, "ffpu:d") F(copy_file_range, "fpfpux:d")                     \
@@ -29,7 +29,7 @@
 	F(epoll_create, "d:d") F(epoll_create1, "x:d") F(epoll_ctl, "fdfp:d") F(epoll_wait, "fpdd:d")                          \
 	F(epoll_pwait, "fpddpu:d") F(epoll_pwait2, "fpdppu:d") F(eventfd, "u:d") F(eventfd2, "ux:d")                           \
 	F(timerfd_create, "dx:d") F(timerfd_settime, "fxpp:d") F(timerfd_gettime, "fp:d") F(memfd_create, "sx:d")              \
-	F(mmap, "xuxxfx:x") F(mknod, "sox:d") F(mknodat, "fsox:d") F(fchmodat2, "fsox:d") F(syncfs, "f:d")                     \
+	F(mmap, "puPMfx:x") F(mknod, "sox:d") F(mknodat, "fsox:d") F(fchmodat2, "fsox:d") F(syncfs, "f:d")                     \
 	F(sync_file_range, "fddx:d") F(readahead, "fdu:d") F(splice, "fpfpux:d") F(tee, "ffux:d")                              \
 	F(utime, "sp:d") F(utimes, "sp:d") F(futimesat, "fsp:d") F(chroot, "s:d")                                              \
 	F(setxattr, "sspux:d") F(lsetxattr, "sspux:d") F(fsetxattr, "fspux:d") F(getxattr, "sspu:d") F(lgetxattr, "sspu:d")    \
@@ -61,7 +61,7 @@
 	T(getitimer, "dp:d") T(setitimer, "dpp:d") T(alarm, "u:d") T(timer_create, "dpp:d") T(timer_settime, "dxpp:d")         \
 	T(timer_gettime, "dp:d") T(timer_getoverrun, "d:d") T(timer_delete, "d:d") T(restart_syscall, ":d")                    \
 	/* memory, entropy, architecture */                                                                                    \
-	M(munmap, "xu:d") M(mprotect, "xux:d") M(mremap, "xuuxx:x") M(brk, "x:x") M(madvise, "xud:d") M(msync, "xux:d")        \
+	M(munmap, "xu:d") M(mprotect, "xuP:d") M(mremap, "xuuxx:x") M(brk, "x:x") M(madvise, "xud:d") M(msync, "xux:d")        \
 	M(mincore, "xup:d") M(mlock, "xu:d") M(munlock, "xu:d") M(mlockall, "x:d") M(munlockall, ":d")                         \
 	M(getrandom, "pux:d") M(arch_prctl, "xx:d")
 

@@ -2,6 +2,7 @@
 #include "personality/trace.h"
 
 #include <linux/fcntl.h>
+#include <linux/mman.h>
 
 #include "thread/thread.h"
 
@@ -84,6 +85,34 @@ const char *error_name(int error)
 	return error > 0 && (size_t)error < ARRAY_LENGTH(error_names) ? error_names[error] : NULL;
 }
 
+struct flag {
+	uint32_t bits;
+	const char *name;
+};
+#define FLAG(name) {name, #name}
+
+static const struct flag protections[] = {FLAG(PROT_READ), FLAG(PROT_WRITE), FLAG(PROT_EXEC), {0}};
+static const struct flag mappings[] = {
+	FLAG(MAP_SHARED_VALIDATE), FLAG(MAP_SHARED), FLAG(MAP_PRIVATE), FLAG(MAP_FIXED), FLAG(MAP_ANONYMOUS), FLAG(MAP_FIXED_NOREPLACE),
+	FLAG(MAP_GROWSDOWN), FLAG(MAP_DENYWRITE), FLAG(MAP_NORESERVE), FLAG(MAP_POPULATE), FLAG(MAP_STACK), FLAG(MAP_HUGETLB), {0},
+};
+static const struct flag openings[] = {
+	FLAG(O_CREAT), FLAG(O_EXCL), FLAG(O_NOCTTY), FLAG(O_TRUNC), FLAG(O_APPEND), FLAG(O_NONBLOCK), FLAG(O_LARGEFILE), FLAG(O_TMPFILE),
+	FLAG(O_DIRECTORY), FLAG(O_NOFOLLOW), FLAG(O_CLOEXEC), FLAG(O_PATH), {0},
+};
+
+static void add_flags(struct line *l, uint64_t value, const struct flag *flags, const char *between)
+{
+	for (; flags->bits; flags++)
+		if ((value & flags->bits) == flags->bits) {
+			add(l, "%s%s", between, flags->name);
+			between = "|";
+			value &= ~(uint64_t)flags->bits;
+		}
+	if (value || !*between)
+		add(l, value ? "%s0x%llx" : "%s0", between, (unsigned long long)value);
+}
+
 /* Results: only what the call has written may be looked at, so buffers are as long as the result says. */
 static void add_arguments(struct line *l, const char *format, const uint64_t *argument, int64_t result)
 {
@@ -107,6 +136,21 @@ static void add_arguments(struct line *l, const char *format, const uint64_t *ar
 		case 'o':
 			add(l, "0%llu%llu%llu%llu", (unsigned long long)(value >> 9 & 7), (unsigned long long)(value >> 6 & 7),
 			    (unsigned long long)(value >> 3 & 7), (unsigned long long)(value & 7));
+			break;
+		case 'P':
+			if (value)
+				add_flags(l, value, protections, "");
+			else
+				add(l, "PROT_NONE");
+			break;
+		case 'M':
+			add_flags(l, value, mappings, "");
+			break;
+		case 'O':
+			add(l, "%s", (const char *const[]){"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"}[value & O_ACCMODE]);
+			add_flags(l, value & ~(uint64_t)O_ACCMODE, openings, "|");
+			if ((value & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) == 0)
+				return; /* the mode behind it means nothing */
 			break;
 		case 's':
 			add_string(l, value);

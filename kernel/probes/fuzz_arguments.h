@@ -384,7 +384,7 @@ static bool draw(struct worker *w)
 		switch (*f) {
 		case 'f': *a = descriptor_value(w); break;
 		case 'u': *a = length_value(w); break;
-		case 'x': *a = flags_value(w); break;
+		case 'x': case 'O': case 'P': case 'M': *a = flags_value(w); break;
 		case 'o': *a = below(w, 010000); break;
 		case 'p': case 'b': fill(w, *a = pointer_value(w, i)); break;
 		case 's': fill_path(w, *a = pointer_value(w, i)); break;
