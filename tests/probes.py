@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from sarab.build import image, sarabfs
+from sarab.build import image, pieces, sarabfs
 from sarab.build.tree import File, Tree
 from sarab.machine.outcome import Outcome
 from tests.boot import programs
@@ -57,13 +57,26 @@ def compile_probe(name: str) -> bytes:
     return program.read_bytes()
 
 
-def image_of(program: bytes, path: Path, *start_lines: str, kernel: Path | None = None) -> Path:
-    """Write an image at `path` that starts `program` and holds nothing else; `kernel` is another than the built one."""
+def image_of(
+    program: bytes,
+    path: Path,
+    *start_lines: str,
+    kernel: Path | None = None,
+    data: bytes = b"",
+    compressed: bool = False,
+) -> Path:
+    """Write an image at `path` that starts `program` and holds nothing else but `data`, as /data, if there is any.
+
+    `kernel` is another than the built one.
+    """
     tree = Tree()
     tree.add("/bin/probe", File(program, executable=True))
+    if data:
+        tree.add("/data", File(data))
     start = ["exec /bin/probe", "arg probe", *start_lines]
     tree.add("/boot/start", File("".join(f"{line}\n" for line in start).encode()))
-    path.write_bytes(image.assemble((kernel or KERNEL).read_bytes(), sarabfs.write(tree), {"format": 1}))
+    worth = pieces.SMALLEST if compressed else ()
+    path.write_bytes(image.assemble((kernel or KERNEL).read_bytes(), sarabfs.write(tree), {"format": 1}, worth=worth))
     return path
 
 

@@ -207,6 +207,8 @@ static bool draw_file(struct worker *w)
 			static const char *const directories[] = {"/proc", "/proc/self/fd", "/proc/self/task", "/dev", "/sys", "/tmp", "/tmp/d", "/", "/bin"};
 			strcpy(at(w, a[w->number == SYS_openat], 32), directories[below(w, sizeof directories / sizeof *directories)]);
 		}
+		if (one_in(w, 12)) /* of the image, perhaps not decompressed yet */
+			strcpy(at(w, a[w->number == SYS_openat], 32), "/data");
 		return true;
 	case SYS_flock: a[1] = PICK(w, 1, 2, 2, 5, 6, 8, 3); return true;
 	case SYS_readv: case SYS_writev: case SYS_preadv: case SYS_pwritev: case SYS_preadv2: case SYS_pwritev2:

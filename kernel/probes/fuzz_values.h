@@ -10,13 +10,13 @@
 static const char *const places[] = {
 	"/tmp/", "/tmp/", "/tmp/", "/tmp/d/", "/tmp/d/e/", "/dev/shm/", "/var/tmp/", "", "./", "../", "/proc/self/cwd/", "/proc/self/root/tmp/",
 	"//tmp//./", "/tmp/a/", "/tmp/d/../d/", "/proc/thread-self/", "/proc/self/", "/proc/self/fd/", "/proc/self/fdinfo/", "/proc/self/task/",
-	"/proc/1/", "/proc/", "/dev/", "/sys/", "/",
+	"/proc/1/", "/proc/", "/dev/", "/sys/", "/", "/", "/",
 };
 static const char *const names[] = {
 	"a", "b", "c", "d", "e", "f", "d/e", ".", "..", "", "a/", "d/", "null", "zero", "full", "random", "mem", "dma", "irq", "port", "fd",
 	"shm", "maps", "status", "stat", "statm", "comm", "auxv", "environ", "limits", "mounts", "mountinfo", "exe", "root", "cwd", "cgroup",
 	"io", "meminfo", "sarab", "self", "task", "cpuinfo", "3", "4", "5", "17", "1023", "4294967296", "tmp", "bin/probe", "boot/start",
-	"sys/kernel/hostname", "sys/kernel/random/uuid", "sys/fs/pipe-max-size", "devices/system/cpu/online", "var/tmp/x",
+	"sys/kernel/hostname", "sys/kernel/random/uuid", "sys/fs/pipe-max-size", "devices/system/cpu/online", "var/tmp/x", "data", "data", "data",
 };
 
 /* ---- values -------------------------------------------------------------------------------------------------------------------- */

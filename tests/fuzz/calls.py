@@ -15,6 +15,7 @@ back, a kernel address or a released object in the application's memory, or a ma
 from __future__ import annotations
 
 import argparse
+import random
 import re
 import subprocess
 import sys
@@ -98,8 +99,10 @@ def sanitized_kernel(folder: Path) -> Path:
 
 
 def image_in(folder: Path, kernel: Path | None = None) -> Path:
-    """Write the image of the storms."""
-    return probes.image_of(probes.compile_probe("fuzz_calls"), folder / "fuzz_calls.elf", kernel=kernel)
+    """Write the image of the storms: compressed, with a file that the kernel decompresses when it is needed."""
+    data = b"".join(number.to_bytes(4, "big") * 16 for number in range(1 << 14)) + random.Random(0).randbytes(100_001)
+    program, path = probes.compile_probe("fuzz_calls"), folder / "fuzz_calls.elf"
+    return probes.image_of(program, path, kernel=kernel, data=data, compressed=True)
 
 
 def needed(image: Path, seed: int, calls: int) -> list[tuple[int, int]]:
