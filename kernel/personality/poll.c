@@ -216,9 +216,10 @@ static int64_t select_files(const uint64_t *argument, int64_t deadline)
 		return -EINVAL;
 	/* Linux too looks no further than its table: what lies beyond is not even EBADF. */
 	size_t highest = MIN((size_t)asked, descriptor_table_size()), bytes = (highest + 63) / 64 * 8;
-	struct sets *sets = allocate(2 * sizeof *sets), *in = sets, *out = sets + 1;
+	struct sets *sets = allocate(2 * sizeof *sets);
 	if (!sets)
 		return -ENOMEM;
+	struct sets *in = &sets[0], *out = &sets[1];
 	int64_t result = 0;
 	for (int s = 0; s < 3 && !result; s++) {
 		if (argument[1 + s] && copy_from_user(in->word[s], argument[1 + s], bytes))
