@@ -21,10 +21,12 @@ __attribute__((no_stack_protector)) _Noreturn void boot_main(unsigned protocol, 
 	pvm_init();				/* a PVM guest, if this is one */
 	console_init();				/* so that panics can speak */
 	cpu_init();				/* traps, control registers */
-	random_init();				/* entropy, or no boot */
+	random_init();				/* entropy of the CPU */
 	__stack_chk_guard = random_u64() & ~0xffull; /* a zero byte stops string overruns */
 	boot_information_read(protocol, information);
 	memory_init();				/* W^X kernel map, frames, objects */
+	random_complete();			/* else of the host, or no boot */
+	__stack_chk_guard = random_u64() & ~0xffull;
 	acpi_init();				/* how to power off */
 	apic_init();				/* interrupt controllers */
 	time_init();				/* clocks and timers */

@@ -7,7 +7,10 @@
 void console_init(void);
 void console_interrupts_on(void);
 void console_write_plainly(const char *bytes, size_t length); /* by the ports */
-void random_init(void);
+void random_init(void);	 /* what the CPU gives */
+void random_complete(void); /* else what the host gives, or no boot; before anything is drawn but the canary */
+#define RANDOM_SEED_SIZE 64
+bool virtio_rng_read(void *to); /* so many bytes of an entropy device that the command line describes. False: none gives them */
 void acpi_init(void);
 void power_button_init(void); /* the power button becomes SIGTERM */
 void acpi_power_off(void);    /* returns if there is none */

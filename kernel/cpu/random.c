@@ -1,4 +1,4 @@
-/* Entropy: the CPU's generators, with timing mixed in, seed a ChaCha20 generator (RFC 8439) that overwrites its key with every use. */
+/* Entropy: the CPU's generators, or else the host's, with timing mixed in, seed a ChaCha20 generator (RFC 8439) that overwrites its key with every use. */
 #include "cpu/cpu.h"
 #include "cpu/machine.h"
 
@@ -7,6 +7,7 @@
 
 static uint32_t key[8];
 static uint64_t since_seed;
+static bool seeded;
 
 static bool rdseed(uint64_t *value)
 {
@@ -96,8 +97,19 @@ void random_mix(const void *from, size_t length)
 
 void random_init(void)
 {
-	if (!seed())
-		panic("this machine has no source of entropy (RDSEED or RDRAND): give the guest a CPU model that has one");
+	seeded = seed();
+}
+
+void random_complete(void)
+{
+	uint8_t bytes[RANDOM_SEED_SIZE];
+	if (seeded)
+		return;
+	if (!virtio_rng_read(bytes))
+		panic("this machine has no source of entropy (RDSEED, RDRAND or a virtio entropy device over MMIO): "
+		      "give the guest a CPU model that has one, or that device");
+	random_mix(bytes, sizeof bytes);
+	seeded = true;
 }
 
 void random_bytes(void *to, size_t length)

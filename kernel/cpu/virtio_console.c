@@ -9,39 +9,10 @@
  * or that takes nothing for long, is given up: what it has not taken goes the way that output went before.
  */
 #include "cpu/machine.h"
+#include "cpu/virtio_mmio.h"
 #include "memory/memory.h"
 
-/* Registers, in words (section 4.2.2). */
-#define MAGIC 0
-#define VERSION 1
-#define DEVICE 2
-#define DEVICE_FEATURES 4
-#define DEVICE_FEATURES_SELECT 5
-#define DRIVER_FEATURES 8
-#define DRIVER_FEATURES_SELECT 9
-#define QUEUE_SELECT 12
-#define QUEUE_SIZE_MAX 13
-#define QUEUE_SIZE 14
-#define QUEUE_READY 17
-#define QUEUE_NOTIFY 20
-#define STATUS 28
-#define QUEUE_DESCRIPTORS 32 /* 64 bits, as the next two */
-#define QUEUE_DRIVER 36
-#define QUEUE_DEVICE 40
-#define REGISTERS_SIZE 0x100
-
-#define MAGIC_VALUE 0x74726976u
-#define VERSION_VALUE 2u
 #define DEVICE_CONSOLE 3u
-#define STATUS_ACKNOWLEDGE 1u
-#define STATUS_DRIVER 2u
-#define STATUS_DRIVER_OK 4u
-#define STATUS_FEATURES_OK 8u
-#define STATUS_FAILED 128u
-#define STATUS_RUNNING (STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_DRIVER_OK | STATUS_FEATURES_OK)
-#define FEATURE_EVENT_INDEX (1u << 29)
-#define FEATURE_VERSION_1 (1u << 0) /* in the second word */
-
 #define TRANSMIT 1 /* the queue of port 0 */
 #define ENTRIES 64u /* lines on their way */
 #define ORDER 3 /* 32 KiB: a page for the queue, the others for bytes; a write of a page of text never waits */
@@ -51,18 +22,12 @@
 #define PATIENCE (10 * NANOSECONDS) /* without any progress, and as many looks at a register: a host that was stopped is forgiven */
 #define PATIENCE_LOOKS 1000
 
-struct queue { /* sections 2.7.5, 2.7.6, 2.7.8 */
-	struct {
-		uint64_t address;
-		uint32_t length;
-		uint16_t flags, next;
-	} descriptor[ENTRIES];
+struct queue {
+	struct virtio_descriptor descriptor[ENTRIES];
 	uint16_t available_flags, available_index, available[ENTRIES], used_event;
 	uint16_t pad;
 	uint16_t used_flags, used_index;
-	struct {
-		uint32_t id, length;
-	} used[ENTRIES];
+	struct virtio_used used[ENTRIES];
 	uint16_t available_event;
 };
 _Static_assert(offsetof(struct queue, used_flags) % 4 == 0 && sizeof(struct queue) <= PAGE_SIZE, "the queue is one page");
@@ -81,17 +46,13 @@ static uint16_t given, taken, told; /* descriptors, modulo 65536 as the device c
 
 bool virtio_console_describe(const char *text)
 {
-	struct device_description d;
-	if (!device_description_read(text, &d) || d.size < REGISTERS_SIZE || d.address % 4 != 0)
-		return false;
-	described = d.address;
-	return true;
+	return virtio_mmio_describe(text, &described);
 }
 
 /* What it has not taken goes another way. */
 static void give_up(void)
 {
-	registers[STATUS] = STATUS_FAILED;
+	registers[VIRTIO_STATUS] = VIRTIO_STATUS_FAILED;
 	virtio_console_forget();
 	while (released != filled) {
 		uint64_t at = released % DATA_SIZE, n = MIN(filled - released, DATA_SIZE - at);
@@ -106,40 +67,16 @@ void virtio_console_forget(void)
 	described = 0;
 }
 
-static void set_address(unsigned reg, uint64_t address)
-{
-	registers[reg] = (uint32_t)address;
-	registers[reg + 1] = (uint32_t)(address >> 32);
-}
-
 static bool negotiate(void)
 {
-	if (registers[MAGIC] != MAGIC_VALUE || registers[VERSION] != VERSION_VALUE || registers[DEVICE] != DEVICE_CONSOLE)
+	uint32_t features = VIRTIO_EVENT_INDEX;
+	const uint64_t rings[] = {physical + offsetof(struct queue, descriptor), physical + offsetof(struct queue, available_flags),
+				  physical + offsetof(struct queue, used_flags)};
+
+	if (!virtio_mmio_negotiate(registers, DEVICE_CONSOLE, &features) || !virtio_mmio_queue(registers, TRANSMIT, ENTRIES, rings))
 		return false;
-	registers[STATUS] = 0;
-	registers[STATUS] = STATUS_ACKNOWLEDGE;
-	registers[STATUS] = STATUS_ACKNOWLEDGE | STATUS_DRIVER;
-	registers[DEVICE_FEATURES_SELECT] = 1;
-	if ((registers[DEVICE_FEATURES] & FEATURE_VERSION_1) == 0)
-		return false;
-	registers[DEVICE_FEATURES_SELECT] = 0;
-	event_index = (registers[DEVICE_FEATURES] & FEATURE_EVENT_INDEX) != 0;
-	registers[DRIVER_FEATURES_SELECT] = 1;
-	registers[DRIVER_FEATURES] = FEATURE_VERSION_1;
-	registers[DRIVER_FEATURES_SELECT] = 0;
-	registers[DRIVER_FEATURES] = event_index ? FEATURE_EVENT_INDEX : 0;
-	registers[STATUS] = STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK;
-	if ((registers[STATUS] & STATUS_FEATURES_OK) == 0)
-		return false;
-	registers[QUEUE_SELECT] = TRANSMIT;
-	if (registers[QUEUE_SIZE_MAX] < ENTRIES)
-		return false;
-	registers[QUEUE_SIZE] = ENTRIES;
-	set_address(QUEUE_DESCRIPTORS, physical + offsetof(struct queue, descriptor));
-	set_address(QUEUE_DRIVER, physical + offsetof(struct queue, available_flags));
-	set_address(QUEUE_DEVICE, physical + offsetof(struct queue, used_flags));
-	registers[QUEUE_READY] = 1;
-	registers[STATUS] = STATUS_RUNNING;
+	event_index = (features & VIRTIO_EVENT_INDEX) != 0;
+	registers[VIRTIO_STATUS] = VIRTIO_STATUS_RUNNING;
 	return true;
 }
 
@@ -153,8 +90,8 @@ void virtio_console_start(void)
 	queue = direct(physical);
 	data = (char *)direct(physical) + PAGE_SIZE;
 	memset(direct(physical), 0, PAGE_SIZE);
-	queue->available_flags = 1; /* no interrupts (section 2.7.7.1); with event indices that is used_event's work */
-	registers = device_map_open(described, REGISTERS_SIZE);
+	queue->available_flags = VIRTIO_NO_INTERRUPT; /* section 2.7.7.1; with event indices that is used_event's work */
+	registers = device_map_open(described, VIRTIO_REGISTERS_SIZE);
 	if (!negotiate())
 		give_up(); /* the frames stay: it may have learnt of them */
 }
@@ -181,14 +118,14 @@ static void wait_for_progress(void)
 	uint64_t before = released;
 	int64_t end = time_monotonic() + (int64_t)PATIENCE;
 
-	registers[QUEUE_NOTIFY] = TRANSMIT; /* once more: one that has missed a word would be waited for in vain */
+	registers[VIRTIO_QUEUE_NOTIFY] = TRANSMIT; /* once more: one that has missed a word would be waited for in vain */
 	for (unsigned looks = 0; time_monotonic() < end || looks < PATIENCE_LOOKS; looks++) {
 		for (unsigned i = 0; i < LOOKS; i++) {
 			if (!take_back() || released != before)
 				return;
 			__asm__ volatile("pause");
 		}
-		if (registers[STATUS] != STATUS_RUNNING)
+		if (registers[VIRTIO_STATUS] != VIRTIO_STATUS_RUNNING)
 			break;
 	}
 	if (take_back() && released == before)
@@ -225,7 +162,7 @@ void virtio_console_flush(void)
 	uint16_t new = (uint16_t)(given - told);
 	told = given;
 	if (!event_index || (uint16_t)(given - queue->available_event - 1) < new)
-		registers[QUEUE_NOTIFY] = TRANSMIT;
+		registers[VIRTIO_QUEUE_NOTIFY] = TRANSMIT;
 }
 
 size_t virtio_console_put(const char *bytes, size_t length)

@@ -8,17 +8,24 @@ from pathlib import Path
 import pytest
 
 from sarab.machine.qemu import find_qemu
+from sarab.machine.virtio import guest_words
 from tests import probes
 
 pytestmark = pytest.mark.boot
 
 
-def _bare_boot(image: Path, processor: str) -> str:
+NO_GENERATOR = "max,-rdrand,-rdseed"
+
+
+def _bare_boot(image: Path, processor: str, *devices: str) -> str:
     """Boot with another processor model than sarab's own, and return the console."""
     command = [find_qemu(), "-machine", "microvm", "-accel", "tcg", "-cpu", processor, "-m", "64", "-nodefaults"]
     command += ["-no-user-config", "-display", "none", "-no-reboot", "-kernel", str(image)]
     command += ["-chardev", "stdio,id=console,signal=off", "-device", "isa-debugcon,iobase=0xe9,chardev=console"]
-    command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+    command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-global", "virtio-mmio.force-legacy=false"]
+    for slot, device in enumerate(devices):
+        command += ["-device", f"{device},bus=virtio-mmio-bus.{slot}"]
+    command += ["-append", " ".join(guest_words("microvm", len(devices)))]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     return done.stdout
 
@@ -26,9 +33,21 @@ def _bare_boot(image: Path, processor: str) -> str:
 def test_without_entropy_there_is_no_boot(tmp_path: Path) -> None:
     image = probes.image_of(probes.compile_probe("addresses"), tmp_path / "addresses.elf")
     assert "SUCCESS" in _bare_boot(image, "max")
-    console = _bare_boot(image, "max,-rdrand,-rdseed")
-    assert "this machine has no source of entropy (RDSEED or RDRAND)" in console
-    assert "SUCCESS" not in console
+    for devices in ((), ("virtio-net-device",)):
+        console = _bare_boot(image, NO_GENERATOR, *devices)
+        assert "this machine has no source of entropy (RDSEED, RDRAND or a virtio entropy device over MMIO)" in console
+        assert "SUCCESS" not in console
+
+
+def test_the_hosts_entropy_is_enough(tmp_path: Path) -> None:
+    """Two starts draw different numbers, though nothing but the device and the time differ."""
+    image = probes.image_of(probes.compile_probe("addresses"), tmp_path / "addresses.elf")
+    rng = "virtio-rng-device"
+    consoles = [_bare_boot(image, NO_GENERATOR, "virtio-net-device", rng) for _ in range(2)]
+    assert all("SUCCESS" in console for console in consoles)
+    assert consoles[0] != consoles[1]
+    drawn = probes.image_of(probes.compile_probe("entropy"), tmp_path / "entropy.elf")
+    assert "SUCCESS" in _bare_boot(drawn, NO_GENERATOR, rng)
 
 
 def test_the_processors_protections_are_on(tmp_path: Path) -> None:
