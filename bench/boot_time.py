@@ -14,7 +14,9 @@ FIRST_LINE = "Hello"
 AIM_MS = 20
 LINUX_RATIO_MAX = 0.1
 PATIENCE_S = 60.0
-"""How long a Linux guest that KVM emulates is waited for, once: it needs the better part of an hour."""
+"""How long a Linux guest that KVM emulates is waited for, once."""
+EMULATION_FAILURE = "emulation failure"
+"""What QEMU says of an instruction that KVM does not emulate; the guest stands still from then on."""
 
 
 def measure(setting: Setting) -> list[Row]:
