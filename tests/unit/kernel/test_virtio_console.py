@@ -12,7 +12,8 @@ from tests.host_c import compile_for_host
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sources = [Path("tests/unit/kernel/virtio_console_model.c"), Path("kernel/cpu/virtio_console.c")]
+    parts = ("tests/unit/kernel/virtio_console_model.c", "kernel/cpu/virtio_console.c", "kernel/cpu/virtio_mmio.c")
+    sources = [Path(part) for part in parts]
     return compile_for_host(sources, tmp_path_factory.mktemp("console") / "model", "-fno-strict-aliasing")
 
 
