@@ -86,6 +86,10 @@ struct boot_information {
 };
 extern struct boot_information boot_information;
 
+#define VIRTIO_WORD "virtio_mmio.device=" /* of the command line, as Linux takes it (Documentation/admin-guide/kernel-parameters.txt) */
+/* The next word of the command line into word (unquoted), as much of it as has room. False at the end. */
+bool command_line_word(const char **text, char *word, size_t size);
+
 /* Options before "--" on the command line and in the start file. */
 struct options {
 	bool trace, marks, seal;
@@ -188,6 +192,7 @@ int64_t copy_string_from_user(char *to, uint64_t from, size_t size);
 
 /* ---- entropy (cpu/random.c) -------------------------------------------------------------------------------------------------- */
 
+#define RANDOM_MOST (32u << 20) /* bytes of one call, as Linux had it for long: nobody else runs meanwhile, and it is 0.1 s */
 void random_bytes(void *to, size_t length);
 void random_mix(const void *from, size_t length); /* adds to what the generator has; known bytes take nothing away */
 static inline uint64_t random_u64(void)

@@ -108,9 +108,9 @@ static struct loaded load(uint32_t number, uint64_t base)
 static const char *interpreter_of(uint32_t number, char *path, size_t size)
 {
 	const struct image_node *node = image_node(number);
-	const Elf64_Phdr *s = elf_segments(elf_of_image(node, NULL));
-	unsigned count = elf_of_image(node, NULL)->e_phnum;
-	for (unsigned i = 0; i < count; i++, s++) {
+	const Elf64_Ehdr *h = elf_of_image(node, NULL);
+	const Elf64_Phdr *s = elf_segments(h);
+	for (unsigned i = 0; i < h->e_phnum; i++, s++) {
 		if (s->p_type != PT_INTERP)
 			continue;
 		if (s->p_filesz < 2 || s->p_filesz > size || s->p_offset > node->size || s->p_filesz > node->size - s->p_offset)

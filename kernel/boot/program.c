@@ -7,7 +7,6 @@
 #define START_FILE "/boot/start"
 #define START_FILE_LIMIT 65536
 #define TMP_DEFAULT (16ull << 20)
-#define VIRTIO_WORD "virtio_mmio.device=" /* as Linux takes it (Documentation/admin-guide/kernel-parameters.txt) */
 #define CONSOLE_WORD "virtio_console="
 
 struct words { /* NUL-separated */
@@ -73,38 +72,13 @@ static void set_option(struct words *environment, const char *word)
 		kprintf("the kernel option '%s' is not known; it is ignored", word);
 }
 
-/* The next word of the command line into word (unquoted). False at the end. */
-static bool next_word(const char **text, char *word, size_t size)
-{
-	const char *s = *text;
-	size_t length = 0;
-	bool quoted = false;
-	while (*s == ' ')
-		s++;
-	if (*s == 0)
-		return false;
-	for (; *s != 0 && (quoted || *s != ' '); s++) {
-		if (*s == '"') {
-			quoted = !quoted;
-			continue;
-		}
-		if (*s == '\\' && s[1] != 0)
-			s++;
-		if (length + 1 < size)
-			word[length++] = *s;
-	}
-	word[length] = 0;
-	*text = s;
-	return true;
-}
-
 static void read_command_line(struct words *arguments, struct words *environment)
 {
 	static char word[sizeof boot_information.command_line];
 	const char *text = boot_information.command_line;
 	bool for_application = false;
 
-	while (next_word(&text, word, sizeof word)) {
+	while (command_line_word(&text, word, sizeof word)) {
 		if (strncmp(word, VIRTIO_WORD, strlen(VIRTIO_WORD)) == 0) {
 			if (!device_window_describe(word + strlen(VIRTIO_WORD)))
 				kprintf("'%s' describes no device: SIZE@ADDRESS:LINE does; it is ignored", word);

@@ -6,8 +6,6 @@
 #include "personality/syscalls.h"
 #include "thread/thread.h"
 
-#define RANDOM_MOST (32u << 20) /* bytes a call, as for /dev/urandom */
-
 int64_t sys_arch_prctl(const uint64_t *argument)
 {
 	uint64_t address = argument[1], value;

@@ -22,19 +22,12 @@
 #define PATIENCE (10 * NANOSECONDS) /* without any progress, and as many looks at a register: a host that was stopped is forgiven */
 #define PATIENCE_LOOKS 1000
 
-struct queue {
-	struct virtio_descriptor descriptor[ENTRIES];
-	uint16_t available_flags, available_index, available[ENTRIES], used_event;
-	uint16_t pad;
-	uint16_t used_flags, used_index;
-	struct virtio_used used[ENTRIES];
-	uint16_t available_event;
-};
-_Static_assert(offsetof(struct queue, used_flags) % 4 == 0 && sizeof(struct queue) <= PAGE_SIZE, "the queue is one page");
+typedef VIRTIO_QUEUE(ENTRIES) queue_t;
+_Static_assert(sizeof(queue_t) <= PAGE_SIZE, "the queue is one page");
 
 static uint64_t described; /* physical address of the registers; 0: no such console, or given up */
 static volatile uint32_t *registers; /* NULL: not set up */
-static volatile struct queue *queue;
+static volatile queue_t *queue;
 static char *data;
 static uint64_t physical;
 static bool event_index;
@@ -70,10 +63,8 @@ void virtio_console_forget(void)
 static bool negotiate(void)
 {
 	uint32_t features = VIRTIO_EVENT_INDEX;
-	const uint64_t rings[] = {physical + offsetof(struct queue, descriptor), physical + offsetof(struct queue, available_flags),
-				  physical + offsetof(struct queue, used_flags)};
 
-	if (!virtio_mmio_negotiate(registers, DEVICE_CONSOLE, &features) || !virtio_mmio_queue(registers, TRANSMIT, ENTRIES, rings))
+	if (!virtio_mmio_negotiate(registers, DEVICE_CONSOLE, &features) || !virtio_mmio_queue(registers, TRANSMIT, ENTRIES, physical))
 		return false;
 	event_index = (features & VIRTIO_EVENT_INDEX) != 0;
 	registers[VIRTIO_STATUS] = VIRTIO_STATUS_RUNNING;

@@ -21,6 +21,12 @@
 #define STATUS_FEATURES_OK 8u
 #define FEATURE_VERSION_1 (1u << 0) /* in the second word */
 
+#define DRIVER_RING(entries) (sizeof(struct virtio_descriptor) * (entries))
+#define DEVICE_RING(entries) (DRIVER_RING(entries) + 8 + 2 * (entries))
+typedef VIRTIO_QUEUE(64) example;
+_Static_assert(offsetof(example, available_flags) == DRIVER_RING(64) && offsetof(example, used_flags) == DEVICE_RING(64) && DEVICE_RING(64) % 4 == 0,
+	       "the queue lies as the device is told");
+
 bool virtio_mmio_describe(const char *text, uint64_t *physical)
 {
 	struct device_description d;
@@ -50,15 +56,17 @@ bool virtio_mmio_negotiate(volatile uint32_t *registers, uint32_t device, uint32
 	return (registers[VIRTIO_STATUS] & STATUS_FEATURES_OK) != 0;
 }
 
-bool virtio_mmio_queue(volatile uint32_t *registers, uint32_t queue, uint32_t size, const uint64_t physical[3])
+bool virtio_mmio_queue(volatile uint32_t *registers, uint32_t queue, uint32_t size, uint64_t physical)
 {
+	const uint64_t parts[] = {physical, physical + DRIVER_RING(size), physical + DEVICE_RING(size)};
+
 	registers[QUEUE_SELECT] = queue;
 	if (registers[QUEUE_SIZE_MAX] < size)
 		return false;
 	registers[QUEUE_SIZE] = size;
 	for (unsigned i = 0; i < 3; i++) {
-		registers[QUEUE_ADDRESS + 4 * i] = (uint32_t)physical[i];
-		registers[QUEUE_ADDRESS + 4 * i + 1] = (uint32_t)(physical[i] >> 32);
+		registers[QUEUE_ADDRESS + 4 * i] = (uint32_t)parts[i];
+		registers[QUEUE_ADDRESS + 4 * i + 1] = (uint32_t)(parts[i] >> 32);
 	}
 	registers[QUEUE_READY] = 1;
 	return true;

@@ -7,28 +7,22 @@
 #include "memory/memory.h"
 
 #define DEVICE_ENTROPY 4u
-#define DESCRIBED "virtio_mmio.device="
-#define DESCRIPTION_MAX 64
+#define WORD_MAX 96 /* of one that describes a device */
 #define ENTRIES 2u
 #define LOOKS 64 /* at memory, for each at a register, which is an exit: a microsecond at the least */
 #define PATIENCE 1000000
 
-struct request { /* a queue, and what the device fills */
-	struct virtio_descriptor descriptor[ENTRIES];
-	uint16_t available_flags, available_index, available[ENTRIES], used_event;
-	uint16_t pad;
-	uint16_t used_flags, used_index;
-	struct virtio_used used[ENTRIES];
-	uint16_t available_event;
-	uint8_t bytes[RANDOM_SEED_SIZE];
+struct request {
+	VIRTIO_QUEUE(ENTRIES) queue;
+	uint8_t bytes[RANDOM_SEED_SIZE]; /* what the device fills */
 };
-_Static_assert(offsetof(struct request, used_flags) % 4 == 0 && sizeof(struct request) <= PAGE_SIZE, "the request is one page");
+_Static_assert(sizeof(struct request) <= PAGE_SIZE, "the request is one page");
 
 static bool wait_for(volatile uint32_t *registers, const volatile struct request *r, uint16_t index)
 {
 	for (unsigned looks = 0; looks < PATIENCE && registers[VIRTIO_STATUS] == VIRTIO_STATUS_RUNNING; looks++)
 		for (unsigned i = 0; i < LOOKS; i++) {
-			if (r->used_index == index)
+			if (r->queue.used_index == index)
 				return true;
 			__asm__ volatile("pause");
 		}
@@ -39,24 +33,22 @@ static bool wait_for(volatile uint32_t *registers, const volatile struct request
 static bool ask(volatile uint32_t *registers, volatile struct request *r, uint64_t physical)
 {
 	uint32_t features = 0, filled = 0;
-	const uint64_t queue[] = {physical + offsetof(struct request, descriptor), physical + offsetof(struct request, available_flags),
-				  physical + offsetof(struct request, used_flags)};
 
-	if (!virtio_mmio_negotiate(registers, DEVICE_ENTROPY, &features) || !virtio_mmio_queue(registers, 0, ENTRIES, queue))
+	if (!virtio_mmio_negotiate(registers, DEVICE_ENTROPY, &features) || !virtio_mmio_queue(registers, 0, ENTRIES, physical))
 		return false;
 	registers[VIRTIO_STATUS] = VIRTIO_STATUS_RUNNING;
-	r->available_flags = VIRTIO_NO_INTERRUPT;
+	r->queue.available_flags = VIRTIO_NO_INTERRUPT;
 	for (uint16_t index = 1; filled < sizeof r->bytes; index++) {
-		r->descriptor[0].address = physical + offsetof(struct request, bytes) + filled;
-		r->descriptor[0].length = (uint32_t)sizeof r->bytes - filled;
-		r->descriptor[0].flags = VIRTIO_WRITE;
+		r->queue.descriptor[0].address = physical + offsetof(struct request, bytes) + filled;
+		r->queue.descriptor[0].length = (uint32_t)sizeof r->bytes - filled;
+		r->queue.descriptor[0].flags = VIRTIO_WRITE;
 		__asm__ volatile("" : : : "memory");
-		r->available_index = index; /* all entries name descriptor 0 */
+		r->queue.available_index = index; /* all entries name descriptor 0 */
 		__asm__ volatile("mfence" : : : "memory");
 		registers[VIRTIO_QUEUE_NOTIFY] = 0;
 		if (!wait_for(registers, r, index))
 			return false;
-		uint32_t length = r->used[(uint16_t)(index - 1) % ENTRIES].length;
+		uint32_t length = r->queue.used[(uint16_t)(index - 1) % ENTRIES].length;
 		if (length == 0 || length > sizeof r->bytes - filled)
 			return false;
 		filled += length;
@@ -85,18 +77,11 @@ static bool read_device(uint64_t address, void *to)
 bool virtio_rng_read(void *to)
 {
 	const char *text = boot_information.command_line;
-	while (*text != 0) {
-		char description[DESCRIPTION_MAX] = "";
-		size_t length = 0, skipped = strlen(DESCRIBED);
-		uint64_t address;
-		bool described = strncmp(text, DESCRIBED, skipped) == 0;
-		for (text += described ? skipped : 0; *text != 0 && *text != ' '; text++)
-			if (described && length + 1 < sizeof description)
-				description[length++] = *text;
-		if (described && virtio_mmio_describe(description, &address) && read_device(address, to))
+	char word[WORD_MAX];
+	uint64_t address;
+	while (command_line_word(&text, word, sizeof word))
+		if (strncmp(word, VIRTIO_WORD, strlen(VIRTIO_WORD)) == 0 && virtio_mmio_describe(word + strlen(VIRTIO_WORD), &address) &&
+		    read_device(address, to))
 			return true;
-		while (*text == ' ')
-			text++;
-	}
 	return false;
 }

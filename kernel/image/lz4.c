@@ -50,7 +50,7 @@ static inline void copy_wide(uint8_t *to, const uint8_t *from, const uint8_t *to
 static inline void copy_apart(uint8_t *to, const uint8_t *from, const uint8_t *to_end) /* by 32 bytes and more */
 {
 	do {
-		uint64_t first = load_8(from), second = load_8(from + 8), third = load_8(from+16), fourth = load_8(from+24);
+		uint64_t first = load_8(from), second = load_8(from + 8), third = load_8(from + 16), fourth = load_8(from + 24);
 		store_8(to, first);
 		store_8(to + 8, second);
 		store_8(to + 16, third);

@@ -74,7 +74,7 @@ bool mapping_continues(const struct mapping *a, const struct mapping *b)
 	       (a->object == NULL || a->offset + (a->end - a->start) == b->offset);
 }
 
-static int make_room(size_t extra)
+int mapping_reserve(size_t extra)
 {
 	if (count + extra <= capacity)
 		return 0;
@@ -90,11 +90,6 @@ static int make_room(size_t extra)
 	table = moved;
 	capacity = larger;
 	return 0;
-}
-
-int mapping_reserve(size_t extra)
-{
-	return make_room(extra);
 }
 
 static void open_slot(size_t index)
@@ -134,7 +129,7 @@ void mapping_join(uint64_t start, uint64_t end)
 
 int mapping_insert(const struct mapping *m)
 {
-	int error = make_room(1);
+	int error = mapping_reserve(1);
 	if (error != 0)
 		return error;
 	size_t i = mapping_index(m->start);
@@ -169,7 +164,7 @@ static bool crosses(uint64_t at)
 
 int mapping_isolate(uint64_t start, uint64_t end)
 {
-	int error = make_room((size_t)crosses(start) + crosses(end)); /* what needs no cut can be taken away from a full table, too */
+	int error = mapping_reserve((size_t)crosses(start) + crosses(end)); /* what needs no cut can be taken away from a full table, too */
 	if (error != 0)
 		return error;
 	cut(start);

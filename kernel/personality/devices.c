@@ -48,8 +48,6 @@ static int64_t full_write(struct file *file, struct transfer *t, int64_t *positi
 	return -ENOSPC;
 }
 
-#define RANDOM_MOST (32u << 20) /* bytes a call, as Linux had it for long: nobody else runs meanwhile, and it is 0.1 s */
-
 static int64_t random_read(struct file *file, struct transfer *t, int64_t *position)
 {
 	char bytes[256];

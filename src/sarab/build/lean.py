@@ -37,13 +37,12 @@ def lean_name(found: Found) -> str:
     return found.name if ours and found.area is not Area.APPLICATION else ""
 
 
-def lean(tree: ast.Module, module: str) -> bool:
-    """Take out of the tree of `module` what only a type checker reads. Returns True: there is always something."""
+def lean(tree: ast.Module, module: str) -> None:
+    """Take out of the tree of `module` what only a type checker reads."""
     names = _imported(tree)
     _Lean(names, module.startswith(_FOR_ALL)).visit(tree)
     _drop_unused(tree, names)
     ast.fix_missing_locations(tree)
-    return True
 
 
 class _Lean(ast.NodeTransformer):

@@ -37,6 +37,8 @@ SIZE_AIM = 7_900_000
 LEVEL = 12
 THREADS_MAX = 8
 MAGIC = b"SARABLZ4"
+_LZ4_RATIO_MAX = 255
+"""Of a block: it cannot say more than 255 bytes with one."""
 
 _HEADER = struct.Struct("<8sQIIII")
 
@@ -146,11 +148,8 @@ def join(stretches: Sequence[Stretch], superblock: Superblock) -> bytearray:
     return whole
 
 
-_LZ4_RATIO_MAX = 255
-
-
-def _inside(first: int, end: int, total: int | None = None) -> Iterable[int]:
-    """Return the numbers of the pieces that lie wholly within [first, end), offsets into the data."""
+def _inside(first: int, end: int, total: int) -> Iterable[int]:
+    """Return the numbers of the pieces that lie wholly within [first, end), offsets into the data of `total` bytes."""
     whole = -(-end // PIECE_SIZE) if end == total else end // PIECE_SIZE
     return range(max(-(-first // PIECE_SIZE), 0), whole)
 

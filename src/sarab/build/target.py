@@ -51,7 +51,8 @@ def adapted(source: bytes, target: Target | None, is_wired: bool = False, lean_a
     if is_wired:
         changed = unwire(tree) or changed
     if lean_as:
-        changed = lean(tree, lean_as) or changed
+        lean(tree, lean_as)
+        changed = True
     return tree if changed else None
 
 

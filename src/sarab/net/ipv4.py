@@ -24,8 +24,6 @@ QUOTED_MAX = 28 + 520
 SOURCE_ROUTES = (ipv4.LOOSE_SOURCE_ROUTE, ipv4.STRICT_SOURCE_ROUTE)
 IDENTIFICATIONS = 256
 """Counts of fragmented packets, shared by destinations that fall on the same one."""
-DHCP_CLIENT = 68
-"""The port of UDP to which servers answer (RFC 2131 section 4.1)."""
 PMTU_MIN = 552
 """No path in use carries less, and who says so wants us to send crumbs (Linux's net.ipv4.route.min_pmtu)."""
 
@@ -115,8 +113,9 @@ class Ipv4:
         ):
             self._stack.counters["bad_checksum"] += 1
             return
-        if datagram.dst_port == DHCP_CLIENT and interface is not None and interface.leases is not None:
-            interface.leases.receive(now, bytes(body[udp.HEADER_SIZE :]))
+        leases = None if interface is None else interface.leases
+        if leases is not None and datagram.dst_port == leases.port:
+            leases.receive(now, bytes(body[udp.HEADER_SIZE :]))
             return
         many = interface is not None and not interface.has(destination)
         data = bytes(body[udp.HEADER_SIZE :])

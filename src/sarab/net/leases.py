@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sarab.device.network import Outgoing
 from sarab.net.errors import NetworkUnreachable
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 class Leases:
     """The DHCP client of one interface. What is set by hand stays beside what is leased."""
+
+    port: Final = dhcpv4.CLIENT_PORT
+    """Of UDP, to which servers answer."""
 
     def __init__(self, stack: Stack, interface: Interface, hostname: str, random: Callable[[int], bytes]) -> None:
         self._stack, self._interface = stack, interface

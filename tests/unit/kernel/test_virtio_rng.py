@@ -14,7 +14,12 @@ STOPPED = 0
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    parts = ("tests/unit/kernel/virtio_rng_model.c", "kernel/cpu/virtio_rng.c", "kernel/cpu/virtio_mmio.c")
+    parts = (
+        "tests/unit/kernel/virtio_rng_model.c",
+        "kernel/cpu/virtio_rng.c",
+        "kernel/cpu/virtio_mmio.c",
+        "kernel/boot/words.c",
+    )
     output = tmp_path_factory.mktemp("rng") / "model"
     return compile_for_host([Path(part) for part in parts], output, "-fno-strict-aliasing", "-pthread")
 
