@@ -9,6 +9,7 @@ QEMU_PACKAGE := qemu-system-x86
 CLIENTS := curl wrk dig nmap ping redis-server dnsmasq ip sysctl
 CLIENT_PACKAGES := curl wrk bind9-dnsutils nmap iputils-ping redis-server dnsmasq-base iproute2 procps
 JOBS ?= $(shell nproc)
+$(if $(shell test "$(JOBS)" -ge 1 2>/dev/null && echo yes),,$(error JOBS=$(JOBS) is no number of processes: give 1 or more))
 SUDO := $(shell test "$$(id -u)" = 0 || { test -t 0 && echo sudo || echo sudo -n; })
 
 help: ## Say what there is (this)

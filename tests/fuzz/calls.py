@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.arguments import count
 from sarab.machine.outcome import Ending, Outcome
 from tests import probes
 from tests.boot import programs
@@ -154,11 +155,11 @@ def fuzz(image: Path, seed: int, seconds: float, calls: int) -> int:
 def main(words: list[str]) -> int:
     """Do what the command line says; return the status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.calls")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1, help="the first one")
-    parser.add_argument("--calls", type=int, default=CALLS, help="of each thread in one storm")
+    parser.add_argument("--seconds", type=count, default=60)
+    parser.add_argument("--seed", type=count, default=1, help="the first one")
+    parser.add_argument("--calls", type=count, default=CALLS, help="of each thread in one storm")
     parser.add_argument("--sanitize", action="store_true", help="undefined behaviour in the kernel is a panic")
-    parser.add_argument("--replay", type=int, metavar="SEED", help="show this one, and what it needs")
+    parser.add_argument("--replay", type=count, metavar="SEED", help="show this one, and what it needs")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="sarab-calls-") as folder:
         image = image_in(Path(folder), sanitized_kernel(Path(folder)) if options.sanitize else None)

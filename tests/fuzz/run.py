@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.arguments import count
 from tests.fuzz import calls
 from tests.fuzz.targets import TARGETS
 
@@ -94,7 +95,7 @@ def store(name: str) -> None:
 def main(words: list[str]) -> int:
     """Do what the command line says; return the status."""
     parser = argparse.ArgumentParser(prog="make fuzz")
-    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--seconds", type=count, default=60, help="for each target")
     all_names = [*TARGETS, SYSTEM_CALLS]
     parser.add_argument("--only", choices=all_names, metavar="NAME", help=", ".join(all_names))
     parser.add_argument("--store", action="store_true", help="keep what was found to reach more code")
