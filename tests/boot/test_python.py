@@ -196,7 +196,7 @@ def test_sleep_is_right_and_costs_no_processor(tmp_path: Path) -> None:
         print("ready", flush=True)
         before = time.monotonic()
         time.sleep(2)
-        print("slept", time.monotonic() - before)
+        print(time.monotonic() - before, "slept")
         """
     image = build_program(tmp_path, program)
     with start(image) as machine:
@@ -204,7 +204,7 @@ def test_sleep_is_right_and_costs_no_processor(tmp_path: Path) -> None:
         used = processor_seconds(machine.process.pid)
         shown = machine.wait_for(b"slept", 60).decode()
         used = processor_seconds(machine.process.pid) - used
-    slept = float(shown.split()[-1])
+    slept = float(shown.split()[-2])
     assert 2.0 <= slept < 2.1
     assert used < 0.5, f"an idle guest used {used} s of the processor in 2 s"
 
